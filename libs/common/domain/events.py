@@ -1,0 +1,243 @@
+"""Every fact a job can accumulate, and the Envelope that carries one. Past tense, frozen, no behaviour.
+
+An event that travels between services has its subject's name; the others are written to the event table only.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID, uuid5
+
+import msgspec
+
+SourceType = Literal["upload", "youtube"]
+Accuracy = Literal["exact", "fast"]
+CutPath = Literal["copy", "reencode", "fallback"]
+
+
+class Priority(StrEnum):
+    """The lane a job travels in; `normal` travels on the plain subject."""
+
+    FAST = "fast"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+
+class StageName(StrEnum):
+    """The four steps of a job; a stage's durable consumers carry its name."""
+
+    RESOLVER = "resolver"
+    CLIPPER = "clipper"
+    ASR = "asr"
+    BURNER = "burner"
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something the client should know that did not cost the clip: `{code, message}` in the job's warnings."""
+
+    code: str
+    message: str
+
+
+class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    codec: str
+    width: int
+    height: int
+    frame_rate: float
+    """Frames a second, the container's average."""
+
+
+class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    codec: str
+    sample_rate: int
+    channels: int
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", rename="camel"):
+    """A fact. Times are seconds in the source's own time; keys are object keys."""
+
+
+class ClipsRequested(Event, frozen=True, kw_only=True, tag="clips.requested"):
+    source_type: SourceType
+    upload_key: str | None = None
+    source_url: str | None = None
+    start: float
+    end: float
+    accuracy: Accuracy = "exact"
+    with_subtitles: bool = False
+    burn_subtitles: bool = False
+    subtitle_lang: str = "auto"
+    callback_url: str | None = None
+    metadata: dict[str, str] = {}
+    expires_at: datetime
+
+
+class SourceReady(Event, frozen=True, kw_only=True, tag="source.ready"):
+    source_key: str
+    size: int
+    """Bytes."""
+    container: str
+    """The demuxer that reads it, told from its first bytes: mov, matroska, mpegts …"""
+    duration: float
+    video: VideoTrack | None = None
+    audio: AudioTrack | None = None
+
+
+class ClipUploaded(Event, frozen=True, kw_only=True, tag="clip.uploaded"):
+    video_key: str
+    size: int
+    duration: float
+    actual_start: float
+    actual_end: float
+    cut_path: CutPath
+    has_video: bool
+    has_audio: bool
+
+
+class AsrDone(Event, frozen=True, kw_only=True, tag="asr.done"):
+    srt_key: str
+    language: str
+    provider: str
+    model: str
+    cues: int
+    audio_seconds: float
+    warnings: tuple[Notice, ...] = ()
+
+
+class ClipBurned(Event, frozen=True, kw_only=True, tag="clip.burned"):
+    video_key: str
+    size: int
+
+
+class StageStarted(Event, frozen=True, kw_only=True, tag="stage.started"):
+    stage: StageName
+    attempt: int
+    worker: str
+
+
+class StageProgress(Event, frozen=True, kw_only=True, tag="stage.progress"):
+    stage: StageName
+    progress: float
+    """0.0 to 1.0 of this stage."""
+
+
+class StageRetried(Event, frozen=True, kw_only=True, tag="stage.retried"):
+    """An attempt ended without an answer. Only a charged one counts against the attempts a stage has."""
+
+    stage: StageName
+    attempt: int
+    code: str
+    message: str
+    delay: float
+    """Seconds until the next attempt, at the earliest."""
+    charged: bool = True
+
+
+class AsrFailed(Event, frozen=True, kw_only=True, tag="asr.failed"):
+    code: str
+    message: str
+
+
+class BurnFailed(Event, frozen=True, kw_only=True, tag="burn.failed"):
+    code: str
+    message: str
+
+
+class JobFailed(Event, frozen=True, kw_only=True, tag="job.failed"):
+    stage: StageName
+    code: str
+    message: str
+
+
+class JobReplayed(Event, frozen=True, kw_only=True, tag="job.replayed"):
+    """The operator put a dead letter back: the job runs on from `stage`, under the envelope's new run."""
+
+    stage: StageName
+    by: str
+    source: str
+    """The message that was put back, as STREAM:sequence; one message gives one replay."""
+
+
+class JobCancelled(Event, frozen=True, kw_only=True, tag="job.cancelled"):
+    by: str
+
+
+class JobExpired(Event, frozen=True, kw_only=True, tag="job.expired"):
+    pass
+
+
+Work = ClipsRequested | SourceReady | ClipUploaded | AsrDone
+"""What travels: each is the cause that one stage answers."""
+
+Failed = JobFailed | AsrFailed | BurnFailed
+Answer = SourceReady | ClipUploaded | AsrDone | ClipBurned | Failed
+"""What a stage says in the end: exactly one for each (job, stage, run)."""
+
+AnyEvent = Work | ClipBurned | Failed | StageStarted | StageProgress | StageRetried | JobReplayed | JobCancelled | JobExpired
+
+CONSUMES: dict[StageName, type[Event]] = {
+    StageName.RESOLVER: ClipsRequested,
+    StageName.CLIPPER: SourceReady,
+    StageName.ASR: ClipUploaded,
+    StageName.BURNER: AsrDone,
+}
+
+
+def type_of(event: type[Event] | Event) -> str:
+    """The event's name on the wire, which is the subject of one that travels."""
+    return str(event.__struct_config__.tag)
+
+
+SUBJECTS: dict[StageName, str] = {stage: type_of(cause) for stage, cause in CONSUMES.items()}
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event with its identity.
+
+    `id` is the fence: an answer's is derived from (job, stage, run), so a second answer is the same row.
+    `run` counts replays from 1; what follows from a message carries that message's run.
+    """
+
+    id: UUID
+    job_id: UUID
+    run: int = 1
+    at: datetime
+    correlation_id: str
+    priority: Priority = Priority.NORMAL
+    traceparent: str | None = None
+    version: int = 1
+    event: AnyEvent
+
+    def followed_by(self, event: AnyEvent, *, id: UUID, at: datetime) -> "Envelope":
+        """The same job's next envelope, in the same run."""
+        return msgspec.structs.replace(self, event=event, id=id, at=at)
+
+
+def request_id(job_id: UUID) -> UUID:
+    return uuid5(job_id, "requested")
+
+
+def answer_id(job_id: UUID, stage: StageName, run: int) -> UUID:
+    return uuid5(job_id, f"{stage}:{run}")
+
+
+def replay_id(job_id: UUID, run: int) -> UUID:
+    return uuid5(job_id, f"replayed:{run}")
+
+
+_decoder = msgspec.json.Decoder(Envelope)
+_known = {type_of(event) for event in AnyEvent.__args__}
+
+
+def encode(envelope: Envelope) -> bytes:
+    return msgspec.json.encode(envelope)
+
+
+def decode(body: bytes | str) -> Envelope:
+    """Raises msgspec.DecodeError (a ValidationError included) that names what is wrong."""
+    return _decoder.decode(body)
+
+
+def is_known(event_type: str) -> bool:
+    """False for an event that a newer version of the system wrote: readers pass over it."""
+    return event_type in _known

@@ -1,0 +1,269 @@
+"""A job is the fold of its events: the only place that knows what a status is. See docs/job-states.md for the diagram."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import reduce
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from libs.common.domain.events import (
+    Answer,
+    AsrDone,
+    AsrFailed,
+    BurnFailed,
+    ClipBurned,
+    ClipsRequested,
+    ClipUploaded,
+    Envelope,
+    Event,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    JobReplayed,
+    Notice,
+    Priority,
+    SourceReady,
+    StageName,
+    StageProgress,
+    StageRetried,
+    StageStarted,
+    answer_id,
+    request_id,
+)
+
+Status = Literal["unknown", "queued", "processing", "done", "failed", "cancelled", "expired"]
+
+STAGE_WORDS: dict[StageName, str] = {
+    StageName.RESOLVER: "resolving",
+    StageName.CLIPPER: "clipping",
+    StageName.ASR: "transcribing",
+    StageName.BURNER: "burning",
+}
+"""What the client reads as the job's `stage`."""
+
+SHARE: dict[StageName, float] = {StageName.RESOLVER: 10, StageName.CLIPPER: 45, StageName.ASR: 20, StageName.BURNER: 25}
+"""Each stage's part of the whole job's progress; only the stages a job needs are counted."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a job after the events so far. `attempts` counts charged starts by (stage, run)."""
+
+    id: UUID | None = None
+    correlation_id: str = ""
+    priority: Priority = Priority.NORMAL
+    traceparent: str | None = None
+    run: int = 1
+    status: Status = "unknown"
+    stage: StageName | None = None
+    progress: float = 0.0
+    requested: ClipsRequested | None = None
+    source: SourceReady | None = None
+    clip: ClipUploaded | None = None
+    subtitles: AsrDone | None = None
+    burned: ClipBurned | None = None
+    failure: JobFailed | None = None
+    optional_failures: dict[StageName, AsrFailed | BurnFailed] = {}
+    answers: dict[tuple[StageName, int], Envelope] = {}
+    attempts: dict[tuple[StageName, int], int] = {}
+    replays: dict[str, int] = {}
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in {"done", "failed", "cancelled", "expired"}
+
+    @property
+    def failed_stage(self) -> StageName | None:
+        """The stage that a replay would run again: the one that failed the job, or an optional one that did."""
+        if self.status == "failed" and self.failure:
+            return self.failure.stage
+        if self.status == "done":
+            return next(iter(self.optional_failures), None)
+        return None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return self.requested.expires_at if self.requested else None
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        from_subtitles = self.subtitles.warnings if self.subtitles else ()
+        return (*from_subtitles, *(Notice(f.code, f.message) for f in self.optional_failures.values()))
+
+    def answer_to(self, stage: StageName, run: int) -> Envelope | None:
+        return self.answers.get((stage, run))
+
+    def attempts_of(self, stage: StageName, run: int) -> int:
+        return self.attempts.get((stage, run), 0)
+
+    def cause_for(self, stage: StageName) -> Envelope | None:
+        """The envelope that `stage` answers, as it should travel in the current run."""
+        causes = {StageName.RESOLVER: self.requested, StageName.CLIPPER: self.source, StageName.ASR: self.clip, StageName.BURNER: self.subtitles}
+        cause = causes[stage]
+        if cause is None or self.id is None or self.updated_at is None:
+            return None
+        before = list(StageName).index(stage) - 1
+        return Envelope(
+            id=answer_id(self.id, list(StageName)[before], self.run) if before >= 0 else request_id(self.id),
+            job_id=self.id,
+            run=self.run,
+            at=self.updated_at,
+            correlation_id=self.correlation_id,
+            priority=self.priority,
+            traceparent=self.traceparent,
+            event=cause,
+        )
+
+
+def fold(history: Iterable[Envelope]) -> Job:
+    """The job after these events, which come in the order of their sequence."""
+    return reduce(apply, history, Job())
+
+
+def apply(job: Job, envelope: Envelope) -> Job:
+    """One event more. What arrives too late (an older run, a job that is over) is remembered as an answer and changes nothing else."""
+    event = envelope.event
+    job = _remembered(job, envelope)
+    match event:
+        case ClipsRequested():
+            return _opened(job, envelope, event)
+        case JobExpired():
+            return replace(job, id=envelope.job_id, status="expired", updated_at=envelope.at)
+        case JobReplayed() if job.failed_stage is event.stage and envelope.run == job.run + 1:
+            return _rerun(job, envelope, event)
+        case _ if job.is_over or envelope.run != job.run:
+            return job
+        case _:
+            return _settled(replace(_moved(job, event), updated_at=envelope.at))
+
+
+def _remembered(job: Job, envelope: Envelope) -> Job:
+    stage = answering_stage(envelope.event)
+    if stage is None or (stage, envelope.run) in job.answers:
+        return job
+    return replace(job, answers={**job.answers, (stage, envelope.run): envelope})
+
+
+def answering_stage(event: Event) -> StageName | None:
+    """The stage that this event is the answer of, or None."""
+    match event:
+        case JobFailed(stage=stage):
+            return stage
+        case SourceReady():
+            return StageName.RESOLVER
+        case ClipUploaded():
+            return StageName.CLIPPER
+        case AsrDone() | AsrFailed():
+            return StageName.ASR
+        case ClipBurned() | BurnFailed():
+            return StageName.BURNER
+        case _:
+            return None
+
+
+def _opened(job: Job, envelope: Envelope, event: ClipsRequested) -> Job:
+    if job.requested is not None:
+        return job
+    return replace(
+        job,
+        id=envelope.job_id,
+        correlation_id=envelope.correlation_id,
+        priority=envelope.priority,
+        traceparent=envelope.traceparent,
+        status="queued",
+        requested=event,
+        created_at=envelope.at,
+        updated_at=envelope.at,
+    )
+
+
+def _rerun(job: Job, envelope: Envelope, event: JobReplayed) -> Job:
+    kept = {stage: failure for stage, failure in job.optional_failures.items() if stage is not event.stage}
+    return replace(
+        job,
+        run=envelope.run,
+        status="processing",
+        stage=event.stage,
+        failure=None,
+        optional_failures=kept,
+        progress=_floor(job, event.stage),
+        replays={**job.replays, event.source: envelope.run},
+        updated_at=envelope.at,
+    )
+
+
+def _moved(job: Job, event: Event) -> Job:
+    match event:
+        case StageStarted(stage=stage):
+            started = _counted(job, stage, 1)
+            return replace(started, status="processing", stage=stage, progress=max(job.progress, _floor(job, stage)))
+        case StageProgress(stage=stage, progress=progress):
+            return replace(job, progress=max(job.progress, _within(job, stage, progress)))
+        case StageRetried(stage=stage, charged=False):
+            return _counted(job, stage, -1)
+        case JobFailed():
+            return replace(job, status="failed", failure=event, stage=event.stage)
+        case JobCancelled():
+            return replace(job, status="cancelled")
+        case SourceReady() | ClipUploaded() | AsrDone() | ClipBurned() | AsrFailed() | BurnFailed():
+            return _answered(job, event)
+        case _:
+            return job
+
+
+def _answered(job: Job, event: Answer) -> Job:
+    stage = answering_stage(event)
+    assert stage is not None
+    job = replace(job, status="processing", stage=stage, progress=max(job.progress, _within(job, stage, 1.0)))
+    match event:
+        case SourceReady():
+            return replace(job, source=event)
+        case ClipUploaded():
+            return replace(job, clip=event)
+        case AsrDone():
+            return replace(job, subtitles=event)
+        case ClipBurned():
+            return replace(job, burned=event)
+        case AsrFailed() | BurnFailed():
+            return replace(job, optional_failures={**job.optional_failures, stage: event})
+        case _:
+            return job
+
+
+def _settled(job: Job) -> Job:
+    """Done when every output it asked for exists, or an optional one has failed for good."""
+    if job.is_over or job.clip is None or job.requested is None:
+        return job
+    asr_over = not job.requested.with_subtitles or job.subtitles or StageName.ASR in job.optional_failures
+    unburnable = not job.requested.burn_subtitles or StageName.ASR in job.optional_failures
+    burn_over = unburnable or job.burned or StageName.BURNER in job.optional_failures
+    return replace(job, status="done", progress=100.0) if asr_over and burn_over else job
+
+
+def stages_of(requested: ClipsRequested) -> tuple[StageName, ...]:
+    """The stages that have work to do for this request, in order."""
+    wanted = (True, True, requested.with_subtitles, requested.burn_subtitles)
+    return tuple(stage for stage, want in zip(StageName, wanted, strict=True) if want)
+
+
+def _within(job: Job, stage: StageName, part: float) -> float:
+    """The job's progress, 0 to 99, when `stage` has done `part` (0 to 1) of its work."""
+    stages = stages_of(job.requested) if job.requested else tuple(StageName)
+    if stage not in stages:
+        return job.progress
+    before = sum(SHARE[s] for s in stages[: stages.index(stage)])
+    whole = sum(SHARE[s] for s in stages)
+    return min(99.0, 100.0 * (before + SHARE[stage] * min(max(part, 0.0), 1.0)) / whole)
+
+
+def _floor(job: Job, stage: StageName) -> float:
+    return _within(job, stage, 0.0)
+
+
+def _counted(job: Job, stage: StageName, by: int) -> Job:
+    key = (stage, job.run)
+    return replace(job, attempts={**job.attempts, key: max(0, job.attempts.get(key, 0) + by)})

@@ -1,0 +1,151 @@
+"""Settings from environment variables: the only module that reads the environment.
+
+Every problem is named at once, secrets never. `describe` is what docs/configuration.md is generated from.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Secret(str):
+    """A string that does not show itself: repr, str.format and logs give ***. `reveal` gives the value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        return str.__str__(self)
+
+
+class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service reads. A field is the environment variable of the same name in capitals."""
+
+    database_url: Annotated[Secret, Meta(description="Postgres, as postgresql://user:password@host:port/name")]
+    nats_url: Annotated[Secret, Meta(description="NATS servers, comma-separated")]
+    s3_endpoint_url: Annotated[str | None, Meta(description="S3 server; unset for AWS itself")] = None
+    s3_public_endpoint_url: Annotated[str | None, Meta(description="Where clients reach S3, for signed URLs; the endpoint above if unset")] = None
+    s3_access_key_id: Annotated[Secret | None, Meta(description="Unset: the AWS credentials chain")] = None
+    s3_secret_access_key: Annotated[Secret | None, Meta(description="Unset: the AWS credentials chain")] = None
+    s3_region: Annotated[str, Meta(description="S3 region")] = "us-east-1"
+    s3_sources_bucket: Annotated[str, Meta(description="Bucket of uploads and sources")] = "clipstream-sources"
+    s3_results_bucket: Annotated[str, Meta(description="Bucket of clips and subtitles")] = "clipstream-results"
+    storage_upload_attempts: Annotated[Count, Meta(description="Tries of one S3 request")] = 4
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least level that is logged")] = "INFO"
+    environment: Annotated[Literal["local", "production"], Meta(description="production refuses streams that could lose work")] = "local"
+    stream_replicas: Annotated[Literal[1, 3, 5], Meta(description="Replicas of the streams; 3 in production")] = 1
+    health_port: Annotated[Port, Meta(description="Internal port of /healthz, /readyz and /metrics; 0 takes a free one")] = 0
+    health_host: Annotated[str, Meta(description="Address that the internal port listens on")] = "127.0.0.1"
+    scratch_dir: Annotated[Path, Meta(description="Folder for the files of the work in hand")] = Path("/tmp/clipstream")  # noqa: S108
+    keep_failed: Annotated[bool, Meta(description="Keep the scratch folder of a failed attempt")] = False
+    keep_scratch_on_success: Annotated[bool, Meta(description="Keep the scratch folder of a finished attempt")] = False
+    worker_max_concurrency: Annotated[Count, Meta(description="Jobs that one process works on at once")] = 4
+    worker_shutdown_timeout_ms: Annotated[Count, Meta(description="Time that SIGTERM leaves to the work in hand")] = 15000
+    queue_max_attempts: Annotated[Count, Meta(description="Attempts of one stage before its message is dead-lettered")] = 3
+    queue_retry_backoff_ms_base: Annotated[Count, Meta(description="First back-off, doubled each attempt, with full jitter")] = 1000
+    queue_retry_backoff_ms_max: Annotated[Count, Meta(description="Longest back-off")] = 60000
+    clip_max_runtime_sec: Annotated[Count, Meta(description="Longest run of one media command, and of a stage's attempt")] = 600
+    ffmpeg_bin: Annotated[str, Meta(description="ffmpeg program")] = "ffmpeg"
+    ffprobe_bin: Annotated[str, Meta(description="ffprobe program")] = "ffprobe"
+    max_clip_seconds: Annotated[Positive, Meta(description="Longest clip")] = 120
+    min_duration_sec: Annotated[Positive, Meta(description="Shortest clip")] = 0.5
+    max_input_mb: Annotated[Count, Meta(description="Largest source, in MiB")] = 1024
+    max_clip_input_duration_sec: Annotated[Positive, Meta(description="Longest source, in seconds")] = 7200
+    signed_url_ttl_sec: Annotated[Count, Meta(description="Life of a signed URL")] = 600
+    retention_hours: Annotated[Positive, Meta(description="Hours until a job and its files are deleted")] = 72
+
+    @property
+    def worker(self) -> str:
+        """This process, as events and logs name it."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+
+Loaded = TypeVar("Loaded", bound=CommonSettings)
+
+
+class SettingsError(Exception):
+    """Every problem found, one a line, without the values of secrets."""
+
+
+def load(cls: type[Loaded], environ: Mapping[str, str]) -> Loaded:
+    """Settings from variables; an empty variable counts as unset. Raises SettingsError with every problem at once."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in msgspec.structs.fields(cls):
+        name = field.name.upper()
+        text = environ.get(name, "").strip()
+        if text:
+            _take(values, problems, field.name, text, field.type)
+        elif field.required:
+            problems.append(f"{name} is required")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return cls(**values)
+
+
+def _take(values: dict[str, Any], problems: list[str], name: str, text: str, kind: Any) -> None:
+    try:
+        values[name] = msgspec.convert(_boolean(text) if _is_switch(kind) else text, kind, strict=False, dec_hook=_hook)
+    except msgspec.ValidationError as error:
+        problems.append(f"{name.upper()}: {error}")
+
+
+def _is_switch(kind: Any) -> bool:
+    return getattr(kind, "__origin__", kind) is bool
+
+
+def _boolean(text: str) -> str:
+    """on/off and yes/no as people write them; msgspec knows true/false and 1/0."""
+    return {"on": "true", "yes": "true", "off": "false", "no": "false"}.get(text.lower(), text)
+
+
+def _hook(kind: type, value: object) -> object:
+    if kind in (Secret, Path):
+        return kind(value)
+    raise NotImplementedError(kind)
+
+
+def from_environment(cls: type[Loaded]) -> Loaded:
+    """The process's settings, or an exit with every problem on stderr."""
+    try:
+        return load(cls, os.environ)
+    except SettingsError as error:
+        _refuse(str(error))
+
+
+def _refuse(problems: str) -> NoReturn:
+    sys.exit("Clipstream can't start; correct these environment variables:\n  " + problems.replace("\n", "\n  "))
+
+
+def describe(cls: type[CommonSettings]) -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of each setting; a required one has the default 'required'."""
+    hints = get_type_hints(cls, include_extras=True)
+    return [(f.name.upper(), _default(f), _meaning(hints[f.name])) for f in msgspec.structs.fields(cls)]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    return "unset" if field.default is None else str(field.default)
+
+
+def _meaning(hint: Any) -> str:
+    return next((m.description for m in getattr(hint, "__metadata__", ()) if isinstance(m, Meta) and m.description), "")
