@@ -208,9 +208,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     version: int = 1
     event: AnyEvent
 
-    def followed_by(self, event: AnyEvent, *, id: UUID, at: datetime) -> "Envelope":
+    def followed_by(self, event: AnyEvent, *, event_id: UUID, at: datetime) -> "Envelope":
         """The same job's next envelope, in the same run."""
-        return msgspec.structs.replace(self, event=event, id=id, at=at)
+        return msgspec.structs.replace(self, event=event, id=event_id, at=at)
 
 
 def request_id(job_id: UUID) -> UUID:

@@ -102,7 +102,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     def cause_for(self, stage: StageName) -> Envelope | None:
         """The envelope that `stage` answers, as it should travel in the current run."""
-        causes = {StageName.RESOLVER: self.requested, StageName.CLIPPER: self.source, StageName.ASR: self.clip, StageName.BURNER: self.subtitles}
+        causes = {
+            StageName.RESOLVER: self.requested,
+            StageName.CLIPPER: self.source,
+            StageName.ASR: self.clip,
+            StageName.BURNER: self.subtitles,
+        }
         cause = causes[stage]
         if cause is None or self.id is None or self.updated_at is None:
             return None
@@ -216,8 +221,7 @@ def _moved(job: Job, event: Event) -> Job:
 
 
 def _answered(job: Job, event: Answer) -> Job:
-    stage = answering_stage(event)
-    assert stage is not None
+    stage = answering_stage(event) or StageName.RESOLVER
     job = replace(job, status="processing", stage=stage, progress=max(job.progress, _within(job, stage, 1.0)))
     match event:
         case SourceReady():

@@ -42,7 +42,9 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[Secret, Meta(description="Postgres, as postgresql://user:password@host:port/name")]
     nats_url: Annotated[Secret, Meta(description="NATS servers, comma-separated")]
     s3_endpoint_url: Annotated[str | None, Meta(description="S3 server; unset for AWS itself")] = None
-    s3_public_endpoint_url: Annotated[str | None, Meta(description="Where clients reach S3, for signed URLs; the endpoint above if unset")] = None
+    s3_public_endpoint_url: Annotated[
+        str | None, Meta(description="Where clients reach S3, for signed URLs; the endpoint above if unset")
+    ] = None
     s3_access_key_id: Annotated[Secret | None, Meta(description="Unset: the AWS credentials chain")] = None
     s3_secret_access_key: Annotated[Secret | None, Meta(description="Unset: the AWS credentials chain")] = None
     s3_region: Annotated[str, Meta(description="S3 region")] = "us-east-1"
@@ -72,6 +74,10 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     signed_url_ttl_sec: Annotated[Count, Meta(description="Life of a signed URL")] = 600
     retention_hours: Annotated[Positive, Meta(description="Hours until a job and its files are deleted")] = 72
 
+    def problems(self) -> list[str]:
+        """What is wrong with the settings together, in the words of the variables; a service adds its own."""
+        return []
+
     @property
     def worker(self) -> str:
         """This process, as events and logs name it."""
@@ -96,9 +102,11 @@ def load(cls: type[Loaded], environ: Mapping[str, str]) -> Loaded:
             _take(values, problems, field.name, text, field.type)
         elif field.required:
             problems.append(f"{name} is required")
-    if problems:
+    settings = None if problems else cls(**values)
+    problems += settings.problems() if settings else []
+    if settings is None or problems:
         raise SettingsError("\n".join(problems))
-    return cls(**values)
+    return settings
 
 
 def _take(values: dict[str, Any], problems: list[str], name: str, text: str, kind: Any) -> None:
@@ -119,7 +127,7 @@ def _boolean(text: str) -> str:
 
 def _hook(kind: type, value: object) -> object:
     if kind in (Secret, Path):
-        return kind(value)
+        return kind(str(value))
     raise NotImplementedError(kind)
 
 

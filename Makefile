@@ -1,0 +1,48 @@
+# Every command of Clipstream. A bare `make` lists them.
+# Needs GNU make and Python 3.11 or later; the rest is set up in .venv (and ffmpeg, where there is none).
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check up start stop lock clean
+
+PYTHON ?= python3
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+VENV := $(ROOT)/.venv
+VENV_PYTHON := "$(VENV)/bin/python"
+# Recipes end in exec: Ctrl-C and SIGTERM reach the program itself, not a shell around it.
+IN_ROOT := @cd "$(ROOT)" && export PATH="$(VENV)/bin:$$PATH" &&
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
+
+setup: ## Make .venv from the locked packages, and find or install ffmpeg (the others do it by themselves)
+	@cd "$(ROOT)"; \
+	for python in "$(PYTHON)" python3.13 python3.12 python3.11; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then exec "$$python" tools/setup.py; fi; \
+	done; \
+	"$(PYTHON)" tools/setup.py || { echo "make needs Python 3.11 or later: make PYTHON=/path/to/python3" >&2; exit 1; }
+
+demo: setup ## Cut a real clip with real subtitles, from nothing, and leave the files in out/
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack run -- $(VENV_PYTHON) -m tools.demo
+
+test: setup ## Run the tests, on real servers (ARGS="-k name" for some)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m pytest $(ARGS)
+
+check: setup ## Lint, formatting, types, import rules
+	$(IN_ROOT) ruff check . && ruff format --check . && mypy && exec lint-imports
+
+up: setup ## Run the stack in the foreground until Ctrl-C (PORT, default 8080; state in CLIPSTREAM_HOME, default .clipstream)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack up
+
+start: setup ## Run the stack in the background; prints its address when it is ready
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack start
+
+stop: setup ## Stop the stack of `make start`
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack stop
+
+lock: setup ## Write requirements/*.txt anew from pyproject.toml
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.lock
+
+clean: ## Delete everything that was made here: .venv, .clipstream, out, caches (stop the stack first)
+	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .clipstream out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \
+	find libs services clients tools tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,173 @@
+"""The event table: append and history, and what the janitor asks of it. Its SQL is in event_store.sql.
+
+`EventStore` is the contract; `PostgresEventStore` keeps it here, `tests/fakes.py` in memory, and one conformance suite holds both to it.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib.resources import files
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from libs.common.domain.events import ClipsRequested, Envelope, JobReplayed, decode, encode, is_known, type_of
+from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.telemetry import measured
+
+SEQUENCE_RACES = 50
+"""Writers that may take the same sequence number at once before an append gives up; each loser re-reads and tries again."""
+
+
+class EventStore(Protocol):
+    """One job's events in order, each event once. Every verb raises Failure(outage="postgres") when the database can't be reached."""
+
+    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
+        """Write the event as the job's next, unless its id is there already; return the one that stands.
+
+        `expires_at` goes with an event that opens the job (clips.requested, job.replayed) and puts it in the janitor's index.
+        """
+        ...
+
+    async def history(self, job_id: UUID) -> list[Envelope]:
+        """The job's events by sequence; empty for an unknown job. Types that this version doesn't know are left out."""
+        ...
+
+    async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
+        """Open jobs whose last event is older than `since`, by id, beginning after `after`."""
+        ...
+
+    async def close(self, job_ids: list[UUID]) -> None:
+        """Take jobs that are over out of the index of open ones."""
+        ...
+
+    async def expired(self, now: datetime, limit: int) -> list[UUID]:
+        """Jobs (or what is left of them) whose time is up, oldest first."""
+        ...
+
+    async def forget(self, job_id: UUID, *, until: datetime) -> None:
+        """Delete the job's events but for job.expired, which stays `until` then, so that the job still answers 410."""
+        ...
+
+    async def purge(self, job_id: UUID) -> None:
+        """Delete all that is known of the job."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises Failure(outage="postgres") unless the database answers."""
+        ...
+
+
+class PostgresEventStore:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
+        for _ in range(SEQUENCE_RACES):
+            try:
+                seq = await self._insert(envelope, expires_at)
+            except asyncpg.UniqueViolationError:  # another event took this sequence number
+                continue
+            return envelope if seq is not None else await self._standing(envelope)
+        raise Failure(Code.RETRYABLE_ERROR, "too many writers on one job at once")
+
+    async def _insert(self, envelope: Envelope, expires_at: datetime | None) -> int | None:
+        event = envelope.event
+        values = (envelope.id, envelope.job_id, type_of(event), envelope.at, encode(envelope).decode())
+        if isinstance(event, ClipsRequested):
+            expires_at = event.expires_at
+        seq: int | None
+        if expires_at is not None:
+            seq = await self._value("append_opening", *values, expires_at)
+            return seq
+        if isinstance(event, JobReplayed):
+            raise TypeError("a replay opens its job again: say when it expires")
+        seq = await self._value("append", *values)
+        return seq  # noqa: RET504  typed above
+
+    async def _standing(self, envelope: Envelope) -> Envelope:
+        row = await self._value("standing", envelope.id)
+        return decode(row) if row is not None else envelope  # forgotten in between: nothing stands against it
+
+    async def history(self, job_id: UUID) -> list[Envelope]:
+        rows = await self._rows("history", job_id)
+        return [decode(row["envelope"]) for row in rows if is_known(row["type"])]
+
+    async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
+        return [row["job_id"] for row in await self._rows("silent", after, since, limit)]
+
+    async def close(self, job_ids: list[UUID]) -> None:
+        await self._rows("close", job_ids)
+
+    async def expired(self, now: datetime, limit: int) -> list[UUID]:
+        return [row["job_id"] for row in await self._rows("expired", now, limit)]
+
+    async def forget(self, job_id: UUID, *, until: datetime) -> None:
+        await self._rows("forget", job_id, until)
+
+    async def purge(self, job_id: UUID) -> None:
+        await self._rows("purge", job_id)
+
+    async def ping(self) -> None:
+        with _as_outage(), measured("postgres", "ping"):
+            await self._pool.fetchval("SELECT 1", timeout=3)
+
+    async def _rows(self, name: str, *values: Any) -> list[Any]:
+        with _as_outage(), measured("postgres", name):
+            return await self._pool.fetch(_SQL[name], *values)
+
+    async def _value(self, name: str, *values: Any) -> Any:
+        with _as_outage(), measured("postgres", name):
+            return await self._pool.fetchval(_SQL[name], *values)
+
+
+@asynccontextmanager
+async def open_event_store(url: str, *, connections: int = 10) -> AsyncIterator[PostgresEventStore]:
+    """A store over a pool of connections, each made when it is needed: the database may be away when a service starts."""
+    pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=30)
+    try:
+        yield PostgresEventStore(pool)
+    finally:
+        await _closed(pool)
+
+
+async def _closed(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 3)
+    except Exception:  # noqa: BLE001  on the way out: a server that is gone can't be said goodbye to
+        pool.terminate()
+
+
+class _as_outage:  # noqa: N801  reads as the phrase that it is
+    """asyncpg's ways of saying that the server is away or going away, as our Failure. SQL mistakes pass as they are."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _AWAY):
+            raise Failure(Code.RETRYABLE_ERROR, "the database can't be reached", outage="postgres") from error
+
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+def _sections(text: str) -> dict[str, str]:
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
+_SQL = _sections(files("libs.common.runtime").joinpath("event_store.sql").read_text())

@@ -1,0 +1,66 @@
+"""Whether what we depend on answers: asked in turn while the service runs, and at once when something failed."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from libs.common.domain.failures import Failure
+from libs.common.runtime.telemetry import DEPENDENCY_UP, logger
+
+log = logger(__name__)
+PING_LIMIT = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """One dependency's last answer. Latency in seconds."""
+
+    up: bool
+    latency: float
+
+
+class Health:
+    """The pulses of all dependencies. `every` seconds apart while all is well, every second while something is down."""
+
+    def __init__(self, pings: Mapping[str, Callable[[], Awaitable[None]]], *, every: float = 5.0) -> None:
+        self._pings = pings
+        self._every = every
+        self.pulses: dict[str, Pulse] = {}
+
+    @property
+    def is_up(self) -> bool:
+        return len(self.pulses) == len(self._pings) and all(pulse.up for pulse in self.pulses.values())
+
+    async def watch(self) -> None:
+        """Take all pulses until cancelled."""
+        while True:
+            await self.check_all()
+            await asyncio.sleep(self._every if self.is_up else 1.0)
+
+    async def check_all(self) -> bool:
+        await asyncio.gather(*(self.check(name) for name in self._pings))
+        return self.is_up
+
+    async def check(self, name: str) -> bool:
+        """Ask one dependency now."""
+        began = time.perf_counter()
+        try:
+            await asyncio.wait_for(self._pings[name](), PING_LIMIT)
+            up = True
+        except (Failure, TimeoutError):
+            up = False
+        self._note(name, Pulse(up, time.perf_counter() - began))
+        return up
+
+    def _note(self, name: str, pulse: Pulse) -> None:
+        before = self.pulses.get(name)
+        if before is None or before.up != pulse.up:
+            log.log(20 if pulse.up else 40, "dependency is up" if pulse.up else "dependency is down", dependency=name)
+        self.pulses[name] = pulse
+        DEPENDENCY_UP.labels(name).set(pulse.up)
+
+    async def until_up(self) -> None:
+        """Return when every dependency answers."""
+        while not await self.check_all():
+            await asyncio.sleep(1.0)

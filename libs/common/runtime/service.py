@@ -1,0 +1,115 @@
+"""What every service's main does: settings, logs, connections, the internal port, signals; then its stages or its tasks.
+
+Nothing here waits for a server: a service starts while its dependencies are away, says so in its readiness, and begins when they come.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from libs.common.domain.events import Priority
+from libs.common.runtime import telemetry
+from libs.common.runtime.event_store import PostgresEventStore, open_event_store
+from libs.common.runtime.health import Health
+from libs.common.runtime.health_port import health_port
+from libs.common.runtime.jetstream import JetStreamBus, Lane, open_bus
+from libs.common.runtime.object_store import ObjectStore, open_object_store
+from libs.common.runtime.pull import run_stage
+from libs.common.runtime.settings import CommonSettings, from_environment
+from libs.common.runtime.stage import Stage, World
+
+log = telemetry.logger(__name__)
+S = TypeVar("S", bound=CommonSettings)
+RESTART_PAUSE = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """A service's ways to the outside, each made when it is first needed."""
+
+    store: PostgresEventStore
+    bus: JetStreamBus
+    objects: ObjectStore
+    health: Health
+
+
+@asynccontextmanager
+async def connections(settings: CommonSettings, name: str) -> AsyncIterator[Connections]:
+    """Connections whose health is watched; none of them is waited for."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_event_store(settings.database_url.reveal()))
+        bus = await stack.enter_async_context(open_bus(settings.nats_url.reveal(), name=name))
+        objects = await stack.enter_async_context(open_object_store(settings))
+        health = Health({"postgres": store.ping, "nats": bus.ping, "s3": objects.ping})
+        watching = asyncio.create_task(health.watch())
+        try:
+            yield Connections(store=store, bus=bus, objects=objects, health=health)
+        finally:
+            watching.cancel()
+
+
+def run(
+    stages: Sequence[Stage[Any]],
+    settings_class: type[S],
+    *,
+    opens: Callable[[S], AbstractAsyncContextManager[Any]] = lambda _: nullcontext(),
+) -> None:
+    """The main of a service of stages, which is named for the first. `opens` gives what handlers find as their tools."""
+    settings = _begin(stages[0].name, settings_class)
+    asyncio.run(_run_stages(stages, settings, opens))
+
+
+async def _run_stages(stages: Sequence[Stage[Any]], settings: S, opens: Callable[[S], AbstractAsyncContextManager[Any]]) -> None:
+    stopping = stop_signal()
+    async with connections(settings, stages[0].name) as c, opens(settings) as tools, health_port(settings, c.health):
+        world = World(store=c.store, bus=c.bus, objects=c.objects, health=c.health, settings=settings, tools=tools)
+        async with asyncio.TaskGroup() as running:
+            for stage in stages:
+                lanes = {priority: Lane(c.bus, stage.name, priority) for priority in Priority}
+                running.create_task(run_stage(stage, world, lanes, stopping))
+    log.info("stopped")
+
+
+def run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings_class: type[S]) -> None:
+    """The main of a service that is no stage: each task runs for ever; one that breaks is logged and begun again."""
+    settings = _begin(name, settings_class)
+    asyncio.run(_run_tasks(name, tasks, settings))
+
+
+async def _run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings: S) -> None:
+    stopping = stop_signal()
+    async with connections(settings, name) as c, health_port(settings, c.health):
+        running = [asyncio.create_task(_for_ever(task, settings, c)) for task in tasks]
+        await stopping.wait()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    log.info("stopped")
+
+
+async def _for_ever(task: Callable[[S, Connections], Awaitable[None]], settings: S, c: Connections) -> None:
+    while True:
+        await c.health.until_up()
+        try:
+            await task(settings, c)
+        except Exception:
+            log.exception("task broke; it begins again", task=getattr(task, "__name__", str(task)))
+        await asyncio.sleep(RESTART_PAUSE)
+
+
+def _begin(name: str, settings_class: type[S]) -> S:
+    settings = from_environment(settings_class)
+    telemetry.set_up_logs(name, settings.log_level)
+    log.info("starting", worker=settings.worker)
+    return settings
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
+    return stopping

@@ -1,0 +1,333 @@
+"""The one loop that every stage runs: take a message, look at the job, handle it, record the answer, pass it on, ack.
+
+What happens to a message is decided in `Work.verdict` and settled in `Work.settle`; everything else serves those two.
+Every step may be repeated: after a crash between any two, redelivery alone repairs.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+from structlog.contextvars import bound_contextvars
+
+from libs.common.domain.events import (
+    Answer,
+    AnyEvent,
+    AsrFailed,
+    BurnFailed,
+    Envelope,
+    Event,
+    Failed,
+    JobFailed,
+    JobReplayed,
+    StageName,
+    StageProgress,
+    StageRetried,
+    StageStarted,
+    answer_id,
+    decode,
+    replay_id,
+    type_of,
+)
+from libs.common.domain.failures import Code, Failure, classify
+from libs.common.domain.job import Job, apply, fold
+from libs.common.domain.retry import Advance, GiveUp, Ignore, RetryPolicy, TryLater, Verdict, never_ended, verdict_on
+from libs.common.runtime import telemetry
+from libs.common.runtime.context import Context
+from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.health import Health
+from libs.common.runtime.jetstream import CLIPS, HEARTBEAT, Bus, Delivery
+from libs.common.runtime.object_store import ObjectStore
+from libs.common.runtime.scratch import scratch
+from libs.common.runtime.settings import CommonSettings
+
+log = telemetry.logger(__name__)
+E = TypeVar("E", bound=Event)
+PROGRESS_EVERY = 1.0
+"""Seconds between two progress events of one attempt."""
+FLUKES = 3
+"""Times that a dependency may fail us and yet answer its ping before the failure counts as the work's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Generic[E]):
+    """One step of a job: the event it waits for and the function that answers it.
+
+    `optional` is the event that records a final failure where that must not cost the clip; without it the job fails.
+    """
+
+    name: StageName
+    consumes: type[E]
+    handle: Callable[[E, Context[Any, Any]], Awaitable[Answer]]
+    optional: type[AsrFailed] | type[BurnFailed] | None = None
+
+    def failed(self, failure: Failure) -> Failed:
+        if self.optional:
+            return self.optional(code=failure.code, message=failure.message)
+        return JobFailed(stage=self.name, code=failure.code, message=failure.message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What the runner itself needs; handlers get a Context instead."""
+
+    store: EventStore
+    bus: Bus
+    objects: ObjectStore
+    health: Health
+    settings: CommonSettings
+    tools: Any = None
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    chance: Callable[[], float] = random.random
+
+    @property
+    def retry(self) -> RetryPolicy:
+        s = self.settings
+        return RetryPolicy(s.queue_max_attempts, s.queue_retry_backoff_ms_base / 1000, s.queue_retry_backoff_ms_max / 1000)
+
+
+async def process(stage: Stage[Any], world: World, delivery: Delivery) -> None:
+    """One delivery, from its bytes to its end. What our own plumbing breaks stays unacked, and comes again after ack_wait."""
+    try:
+        async with heartbeat(delivery):
+            await work_on(stage, world, delivery)
+    except Exception:
+        log.exception("message left for redelivery", stage=stage.name, sequence=delivery.sequence)
+
+
+async def work_on(stage: Stage[Any], world: World, delivery: Delivery) -> None:
+    try:
+        cause = decode(delivery.body)
+    except msgspec.DecodeError as error:
+        return await refuse(stage, world, delivery, Failure(Code.BAD_REQUEST, f"the message can't be read: {error}"))
+    with bound_contextvars(job_id=str(cause.job_id), correlation_id=cause.correlation_id):
+        await Work(stage, world, delivery, cause).run()
+
+
+async def refuse(stage: Stage[Any], world: World, delivery: Delivery, failure: Failure) -> None:
+    """Dead-letter a message that belongs to no job we know: there is no history to write to."""
+    log.error("message refused", stage=stage.name, sequence=delivery.sequence, error=failure.message)
+    await world.bus.bury(delivery, stage.name, failure, attempts=1)
+    telemetry.DEAD_LETTERS.labels(stage.name, failure.code).inc()
+    await delivery.term(failure.code)
+
+
+@dataclass(slots=True)
+class Work:
+    """A delivery that names its job, on its way to a verdict."""
+
+    stage: Stage[Any]
+    world: World
+    delivery: Delivery
+    cause: Envelope
+    job: Job = field(default_factory=Job)
+    attempt: int = 0
+    """This delivery's own attempt, once it has started; it starts once, however often an outage makes it begin again."""
+
+    async def run(self) -> None:
+        try:
+            await self.through_outages()
+        except asyncio.CancelledError:
+            await asyncio.shield(self.hand_back())
+            raise
+
+    async def through_outages(self) -> None:
+        """An outage costs time, not attempts: hold the message, wait until all answers again, begin again."""
+        for flukes in range(FLUKES + 1):
+            try:
+                return await self.once(last=flukes == FLUKES)
+            except Failure as failure:
+                if failure.outage is None or flukes == FLUKES:
+                    raise
+                log.warning("waiting for a dependency", dependency=failure.outage)
+                await self.world.health.until_up()
+
+    async def once(self, *, last: bool) -> None:
+        began = time.perf_counter()
+        telemetry.STAGE_IN_FLIGHT.labels(self.stage.name).inc()
+        try:
+            verdict = await self.verdict(last=last)
+            await self.settle(verdict)
+        finally:
+            telemetry.STAGE_IN_FLIGHT.labels(self.stage.name).dec()
+        telemetry.STAGE_SECONDS.labels(self.stage.name, type(verdict).__name__).observe(time.perf_counter() - began)
+
+    async def verdict(self, *, last: bool = False) -> Verdict:
+        """Look at the job first; only what is not answered, not over and not spent is worked on."""
+        self.job = fold(await self.world.store.history(self.cause.job_id))
+        if self.job.requested is None:
+            return GiveUp(Failure(Code.NOT_FOUND, "no such job"))
+        if self.delivery.is_by_hand:
+            await self.rerun()
+        if answer := self.job.answer_to(self.stage.name, self.cause.run):
+            return Ignore("failed already") if isinstance(answer.event, Failed) else Advance(answer)
+        if self.job.is_over or self.cause.run != self.job.run:
+            return Ignore(f"job is {self.job.status}")
+        if not self.attempt and (spent := self.spent()) >= self.world.retry.max_attempts:
+            return GiveUp(never_ended(spent))
+        return await self.attempted(last=last)
+
+    def spent(self) -> int:
+        return self.job.attempts_of(self.stage.name, self.cause.run)
+
+    async def rerun(self) -> None:
+        """The operator published this body by hand: if the job failed here, it runs again, once for each such message."""
+        source = f"{CLIPS}:{self.delivery.sequence}"
+        if source not in self.job.replays and self.job.failed_stage is self.stage.name:
+            replayed = JobReplayed(stage=self.stage.name, by="nats pub", source=source)
+            run = self.job.run + 1
+            envelope = msgspec.structs.replace(
+                self.cause, run=run, id=replay_id(self.cause.job_id, run), at=self.world.now(), event=replayed
+            )
+            self.job = apply(self.job, await self.append(envelope, expires_at=self.job.expires_at))
+        self.cause = msgspec.structs.replace(self.cause, run=self.job.replays.get(source, self.job.run))
+
+    async def attempted(self, *, last: bool) -> Verdict:
+        if not self.attempt:
+            await self.start()
+        try:
+            answer = await self.handled()
+        except Exception as error:
+            failure = classify(error)
+            if failure.outage and not last:
+                raise failure from error
+            self.note(failure, error)
+            return verdict_on(failure, self.attempt, self.world.retry, self.world.chance())
+        return Advance(self.answer(answer))
+
+    async def start(self) -> None:
+        attempt = self.spent() + 1
+        await self.append(self.envelope(StageStarted(stage=self.stage.name, attempt=attempt, worker=self.world.settings.worker)))
+        self.attempt = attempt
+        telemetry.STAGE_WAIT_SECONDS.labels(self.stage.name).observe(max(0.0, (self.world.now() - self.cause.at).total_seconds()))
+        log.info("stage started", attempt=attempt)
+
+    async def handled(self) -> Answer:
+        settings = self.world.settings
+        async with asyncio.timeout(settings.clip_max_runtime_sec), scratch(settings, self.cause.job_id, self.stage.name) as folder:
+            context = Context(
+                job_id=self.cause.job_id,
+                job=self.job,
+                settings=settings,
+                tools=self.world.tools,
+                objects=self.world.objects,
+                scratch=folder,
+                progress=Progress(self).say,
+            )
+            return await self.stage.handle(self.cause.event, context)
+
+    async def settle(self, verdict: Verdict) -> None:
+        match verdict:
+            case Advance(answer):
+                await self.world.bus.publish(await self.recorded(answer))
+                await self.delivery.ack()
+            case TryLater(failure, delay):
+                await self.append(self.envelope(self.retried(failure, delay)))
+                telemetry.RETRIES.labels(self.stage.name, failure.code).inc()
+                await self.delivery.nak(delay)
+            case GiveUp(failure) if self.job.requested is None:
+                await refuse(self.stage, self.world, self.delivery, failure)
+            case GiveUp(failure):
+                await self.world.bus.bury(self.delivery, self.stage.name, failure, self.attempt or self.spent())
+                telemetry.DEAD_LETTERS.labels(self.stage.name, failure.code).inc()
+                await self.recorded(self.answer(self.stage.failed(failure)))
+                await self.delivery.term(failure.code)
+            case Ignore(reason):
+                log.info("message ignored", reason=reason)
+                await self.delivery.ack()
+
+    async def recorded(self, answer: Envelope) -> Envelope:
+        """Write the stage's answer; the one that stands, ours or a faster worker's, is what goes on."""
+        if self.job.answer_to(self.stage.name, self.cause.run):
+            return answer
+        stored = await self.append(answer)
+        after = apply(self.job, stored)
+        log.info("stage answered", answer=type_of(stored.event), status=after.status)
+        if after.is_over and not self.job.is_over and after.created_at:
+            telemetry.JOBS_FINISHED.labels(after.status).inc()
+            telemetry.JOB_SECONDS.labels(after.status).observe((stored.at - after.created_at).total_seconds())
+        return stored
+
+    async def hand_back(self) -> None:
+        """This process must go: the next one starts over at once, and no attempt is charged."""
+        try:
+            if self.attempt:
+                handed_back = Failure(Code.RETRYABLE_ERROR, "handed back: the worker was stopped", charged=False)
+                await self.append(self.envelope(self.retried(handed_back, 0)))
+            await self.delivery.nak(0)
+        except Exception:
+            log.exception("could not hand the message back; it comes again by itself")
+
+    def retried(self, failure: Failure, delay: float) -> StageRetried:
+        return StageRetried(
+            stage=self.stage.name,
+            attempt=self.attempt,
+            code=failure.code,
+            message=failure.message,
+            delay=round(delay, 3),
+            charged=failure.charged,
+        )
+
+    def envelope(self, event: AnyEvent, *, event_id: UUID | None = None) -> Envelope:
+        return self.cause.followed_by(event, event_id=event_id or uuid4(), at=self.world.now())
+
+    def answer(self, event: Answer) -> Envelope:
+        """The stage's one answer in this run: its id is the fence."""
+        return self.envelope(event, event_id=answer_id(self.cause.job_id, self.stage.name, self.cause.run))
+
+    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
+        stored = await self.world.store.append(envelope, expires_at=expires_at)
+        telemetry.EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
+        return stored
+
+    def note(self, failure: Failure, error: Exception) -> None:
+        with bound_contextvars(attempt=self.attempt):
+            if failure.code is Code.INTERNAL:
+                log.error("unexpected error", exc_info=error)
+            else:
+                log.warning("attempt failed", code=failure.code, error=failure.message)
+
+
+@dataclass(slots=True)
+class Progress:
+    """Turns a handler's many words on its progress into few events. What can't be written is not worth an attempt."""
+
+    work: Work
+    said: float = 0.0
+    at: float = 0.0
+
+    async def say(self, progress: float) -> None:
+        now = time.monotonic()
+        if progress <= self.said or now - self.at < PROGRESS_EVERY:
+            return
+        self.said, self.at = progress, now
+        try:
+            await self.work.append(self.work.envelope(StageProgress(stage=self.work.stage.name, progress=round(min(progress, 1.0), 3))))
+        except Failure as failure:
+            log.warning("progress not written", error=failure.message)
+
+
+@asynccontextmanager
+async def heartbeat(delivery: Delivery, every: float = HEARTBEAT) -> AsyncIterator[None]:
+    """Keep the message ours while we work on it, also through an outage of the server itself."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await delivery.in_progress()
+            except Failure:
+                log.warning("no heartbeat: the message server can't be reached")
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -1,0 +1,13 @@
+"""asr: clip.uploaded -> asr.done. A transcription that fails for good never costs the clip."""
+
+from libs.common.domain.events import AsrFailed, ClipUploaded, StageName
+from libs.common.runtime.service import run
+from libs.common.runtime.stage import Stage
+from services.asr.handler import transcribe_clip
+from services.asr.providers import open_transcriber
+from services.asr.settings import AsrSettings
+
+STAGES = (Stage(name=StageName.ASR, consumes=ClipUploaded, handle=transcribe_clip, optional=AsrFailed),)
+
+if __name__ == "__main__":
+    run(STAGES, AsrSettings, opens=open_transcriber)

@@ -1,0 +1,136 @@
+"""In-memory stand-ins for the outside world, a few lines each. The conformance suite holds the store's to the real one."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, StageName, encode
+from libs.common.domain.failures import Failure
+from libs.common.runtime.health import Health
+from libs.common.runtime.jetstream import headers_of
+
+
+class MemoryEventStore:
+    def __init__(self) -> None:
+        self.rows: list[Envelope] = []
+        self.index: dict[UUID, tuple[datetime, bool]] = {}
+
+    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
+        standing = next((row for row in self.rows if row.id == envelope.id), None)
+        if standing:
+            return standing
+        self.rows.append(envelope)
+        if isinstance(envelope.event, ClipsRequested):
+            expires_at = envelope.event.expires_at
+        if expires_at:
+            known = self.index.get(envelope.job_id)
+            self.index[envelope.job_id] = (known[0] if known else expires_at, True)
+        return envelope
+
+    async def history(self, job_id: UUID) -> list[Envelope]:
+        return [row for row in self.rows if row.job_id == job_id]
+
+    async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
+        last = {row.job_id: row.at for row in self.rows}
+        return [job for job in sorted(self.index) if job > after and self.index[job][1] and last[job] < since][:limit]
+
+    async def close(self, job_ids: list[UUID]) -> None:
+        self.index |= {job: (self.index[job][0], False) for job in job_ids if job in self.index}
+
+    async def expired(self, now: datetime, limit: int) -> list[UUID]:
+        return [job for job, (at, _) in sorted(self.index.items(), key=lambda item: item[1]) if at < now][:limit]
+
+    async def forget(self, job_id: UUID, *, until: datetime) -> None:
+        self.rows = [row for row in self.rows if row.job_id != job_id or isinstance(row.event, JobExpired)]
+        self.index[job_id] = (until, False)
+
+    async def purge(self, job_id: UUID) -> None:
+        self.rows = [row for row in self.rows if row.job_id != job_id]
+        self.index.pop(job_id, None)
+
+    @asynccontextmanager
+    async def lease(self, name: str):
+        yield bool(name)
+
+    async def ping(self) -> None:
+        return None
+
+
+@dataclass
+class MemoryBus:
+    published: list[Envelope] = field(default_factory=list)
+    buried: list[tuple[bytes, StageName, Failure, int]] = field(default_factory=list)
+
+    async def publish(self, envelope: Envelope) -> None:
+        self.published.append(envelope)
+
+    async def bury(self, delivery: "MemoryDelivery", stage: StageName, failure: Failure, attempts: int) -> None:
+        self.buried.append((delivery.body, stage, failure, attempts))
+
+    async def ping(self) -> None:
+        return None
+
+
+@dataclass
+class MemoryDelivery:
+    """A message whose settlements are kept in `did`, in order."""
+
+    body: bytes
+    subject: str = "source.ready"
+    sequence: int = 1
+    headers: dict[str, str] = field(default_factory=dict)
+    did: list[str] = field(default_factory=list)
+    delay: float = 0.0
+
+    @classmethod
+    def of(cls, envelope: Envelope, *, by_hand: bool = False, sequence: int = 1) -> "MemoryDelivery":
+        return cls(encode(envelope), sequence=sequence, headers={} if by_hand else headers_of(envelope))
+
+    @property
+    def is_by_hand(self) -> bool:
+        return "Nats-Msg-Id" not in self.headers
+
+    async def in_progress(self) -> None:
+        self.did.append("in_progress")
+
+    async def ack(self) -> None:
+        self.did.append("ack")
+
+    async def nak(self, delay: float) -> None:
+        self.did.append("nak")
+        self.delay = delay
+
+    async def term(self, reason: str) -> None:
+        self.did.append("term")
+
+
+class Switch:
+    """A dependency that a test turns off and on; `pings` counts how often it was asked."""
+
+    def __init__(self, failure: Callable[[], Failure]) -> None:
+        self.failure = failure
+        self.is_on = True
+        self.pings = 0
+        self.asked = asyncio.Event()
+
+    async def ping(self) -> None:
+        self.pings += 1
+        self.asked.set()
+        if not self.is_on:
+            raise self.failure()
+
+
+def healthy(**pings: Callable[[], object]) -> Health:
+    return Health(pings)  # type: ignore[arg-type]
+
+
+def retimed(envelope: Envelope, at: datetime) -> Envelope:
+    return msgspec.structs.replace(envelope, at=at)
+
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
