@@ -61,7 +61,8 @@ class Lanes:
             if delivery := await self._at_once(priority):
                 return delivery
         for priority in order:
-            self._waits.setdefault(priority, asyncio.create_task(self._wait(priority)))
+            if priority not in self._waits:
+                self._waits[priority] = asyncio.create_task(self._wait(priority))
         await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
         for priority in order:
             if delivery := await self._at_once(priority):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from libs.common.domain.events import Priority
-from libs.common.runtime import telemetry
+from libs.common.runtime import streams, telemetry
 from libs.common.runtime.event_store import PostgresEventStore, open_event_store
 from libs.common.runtime.health import Health
 from libs.common.runtime.health_port import health_port
@@ -65,6 +65,8 @@ def run(
 async def _run_stages(stages: Sequence[Stage[Any]], settings: S, opens: Callable[[S], AbstractAsyncContextManager[Any]]) -> None:
     stopping = stop_signal()
     async with connections(settings, stages[0].name) as c, opens(settings) as tools, health_port(settings, c.health):
+        if not await settle_streams(settings, c, stopping):
+            return
         world = World(store=c.store, bus=c.bus, objects=c.objects, health=c.health, settings=settings, tools=tools)
         async with asyncio.TaskGroup() as running:
             for stage in stages:
@@ -82,6 +84,8 @@ def run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[No
 async def _run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings: S) -> None:
     stopping = stop_signal()
     async with connections(settings, name) as c, health_port(settings, c.health):
+        if not await settle_streams(settings, c, stopping):
+            return
         running = [asyncio.create_task(_for_ever(task, settings, c)) for task in tasks]
         await stopping.wait()
         for task in running:
@@ -98,6 +102,24 @@ async def _for_ever(task: Callable[[S, Connections], Awaitable[None]], settings:
         except Exception:
             log.exception("task broke; it begins again", task=getattr(task, "__name__", str(task)))
         await asyncio.sleep(RESTART_PAUSE)
+
+
+async def settle_streams(settings: CommonSettings, c: Connections, stopping: asyncio.Event) -> bool:
+    """Wait for the servers, then see to the streams: made where we may, refused in production when work could be lost on them.
+
+    False when the process is to stop. Raises SystemExit that names every broken rule.
+    """
+    waiting, stopped = asyncio.create_task(c.health.until_up()), asyncio.create_task(stopping.wait())
+    await asyncio.wait([waiting, stopped], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    stopped.cancel()
+    if stopping.is_set():
+        return False
+    if settings.environment == "local":
+        await streams.ensure(c.bus.js, replicas=settings.stream_replicas)
+    elif problems := await streams.broken_rules(c.bus.js, replicas=settings.stream_replicas, monitors=settings.monitors):
+        raise SystemExit("Clipstream refuses to start where work could be lost:\n  " + "\n  ".join(problems))
+    return True
 
 
 def _begin(name: str, settings_class: type[S]) -> S:

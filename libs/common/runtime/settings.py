@@ -41,6 +41,9 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: Annotated[Secret, Meta(description="Postgres, as postgresql://user:password@host:port/name")]
     nats_url: Annotated[Secret, Meta(description="NATS servers, comma-separated")]
+    nats_monitor_urls: Annotated[
+        str, Meta(description="Monitoring addresses of the NATS servers, comma-separated: sync is checked there")
+    ] = ""
     s3_endpoint_url: Annotated[str | None, Meta(description="S3 server; unset for AWS itself")] = None
     s3_public_endpoint_url: Annotated[
         str | None, Meta(description="Where clients reach S3, for signed URLs; the endpoint above if unset")
@@ -77,6 +80,10 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> list[str]:
         """What is wrong with the settings together, in the words of the variables; a service adds its own."""
         return []
+
+    @property
+    def monitors(self) -> list[str]:
+        return [url.strip() for url in self.nats_monitor_urls.split(",") if url.strip()]
 
     @property
     def worker(self) -> str:

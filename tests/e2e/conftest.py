@@ -1,0 +1,94 @@
+"""The whole stack, as `make up` runs it: five services, real servers, one state folder; started once for the end-to-end tests."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tools.local_stack import Plan, Stack, running_stack, until_ready
+
+POLL = 0.05
+
+
+@dataclass
+class System:
+    """The running system from outside: HTTP, and the processes as the operating system sees them."""
+
+    stack: Stack
+    http: aiohttp.ClientSession
+    log: Path
+
+    async def submit(self, file: Path, **fields: Any) -> str:
+        form = aiohttp.FormData({name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()})
+        form.add_field("file", file.read_bytes(), filename=file.name)
+        async with self.http.post("/api/jobs/upload", data=form) as answer:
+            body = await answer.json()
+            assert answer.status == 202, body
+            job_id: str = body["job"]["id"]
+            return job_id
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        async with self.http.get(f"/api/jobs/{job_id}") as answer:
+            body = await answer.json()
+            assert answer.status == 200, body
+            return body["job"] | {"events": body["events"]}
+
+    async def until(self, job_id: str, *, status: str, seconds: float = 120) -> dict[str, Any]:
+        """The job once it has this status; fails at once when it ended otherwise."""
+        async with asyncio.timeout(seconds):
+            while (job := await self.job(job_id))["status"] != status:
+                assert job["status"] in {"queued", "processing"}, f"{job}\n{self.log.read_text()[-3000:]}"
+                await asyncio.sleep(POLL)
+        return job
+
+    async def until_started(self, job_id: str, stage: str) -> None:
+        """Returns while that stage works on the job."""
+        async with asyncio.timeout(60):
+            while (await self.job(job_id)).get("stage") != stage:
+                await asyncio.sleep(POLL)
+
+    async def result(self, job_id: str) -> dict[str, Any]:
+        async with self.http.get(f"/api/jobs/{job_id}/result") as answer:
+            body: dict[str, Any] = await answer.json()
+            return body
+
+    async def download(self, url: str, to: Path) -> Path:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert answer.status == 200
+            to.write_bytes(await answer.read())
+        return to
+
+    def pid(self, service: str) -> int:
+        """The service's process: the supervisor, which is this process, is its parent."""
+        [found] = [pid for pid in children(os.getpid()) if f"services.{service}" in command(pid)]
+        return found
+
+    def kill(self, service: str) -> None:
+        os.kill(self.pid(service), signal.SIGKILL)
+
+
+def children(parent: int) -> list[int]:
+    return [int(pid) for task in Path(f"/proc/{parent}/task").iterdir() for pid in (task / "children").read_text().split()]
+
+
+def command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+@pytest.fixture(scope="session")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    home = tmp_path_factory.mktemp("stack")
+    plan = Plan(home, {**os.environ, "PORT": "0", "LOG_LEVEL": "INFO"})
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context((home / "test.log").open("w", buffering=1))
+        running = await stack.enter_async_context(running_stack(plan, lambda name, line: print(f"{name}: {line}", file=log)))
+        await until_ready(plan, running)
+        http = await stack.enter_async_context(aiohttp.ClientSession(running.url))
+        yield System(running, http, home / "test.log")
