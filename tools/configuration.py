@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from services.clipper.settings import ClipperSettings
+from services.resolver.settings import ResolverSettings
+
 from libs.common.runtime.settings import CommonSettings, describe
 from services.api.settings import ApiSettings
 from services.asr.settings import AsrSettings
-from services.clipper.settings import ClipperSettings
 from services.janitor.settings import JanitorSettings
-from services.resolver.settings import ResolverSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 SERVICES: dict[str, type[CommonSettings]] = {
@@ -37,11 +38,12 @@ def page() -> str:
 
 
 def table(title: str, rows: list[tuple[str, str, str]]) -> str:
-    lines = [
-        f"| `{name}` | {f'`{default}`' if default not in {'required', 'unset'} else default} | {meaning} |"
-        for name, default, meaning in rows
-    ]
+    lines = [f"| `{name}` | {code(default)} | {meaning} |" for name, default, meaning in rows]
     return "\n".join([f"## {title}\n", "| variable | default | meaning |", "| --- | --- | --- |", *lines, ""])
+
+
+def code(default: str) -> str:
+    return default if default in {"required", "unset"} else f"`{default}`"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 300
 WIDTH = 30
 
 
-class DemoFailed(RuntimeError):  # noqa: N818  says what is the case
+class DemoFailed(RuntimeError):
     """Why there is no clip, in words."""
 
 

@@ -23,7 +23,7 @@ USUAL_PORT = 8080
 READY_POLL_SECONDS = 0.05
 
 
-class StackFailed(RuntimeError):  # noqa: N818 - says what is the case
+class StackFailed(RuntimeError):
     """The stack can't run; the message says why and what to do."""
 
 
@@ -138,7 +138,7 @@ async def until_ready(plan: Plan, stack: Stack) -> None:
     """Return when the API says that everything it needs is there; then note the address for `start` and `status`."""
     try:
         async with asyncio.timeout(plan.ready_seconds):
-            while not await asyncio.to_thread(_answers, f"{stack.url}/readyz"):  # noqa: ASYNC110 - HTTP gives no event to wait for
+            while not await asyncio.to_thread(_answers, f"{stack.url}/readyz"):
                 await asyncio.sleep(READY_POLL_SECONDS)
     except TimeoutError:
         raise StackFailed(f"{stack.url}/readyz did not answer 200 within {plan.ready_seconds:g} s") from None

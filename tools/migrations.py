@@ -10,7 +10,7 @@ import asyncpg
 LOCK = 0x_C11B  # any number that no other user of the database takes as an advisory lock
 
 
-class MigrationFailed(RuntimeError):  # noqa: N818 - says what is the case
+class MigrationFailed(RuntimeError):
     """dbmate's own words."""
 
 

@@ -44,7 +44,10 @@ async def make_sample(path: Path) -> Path:
 
 
 def arguments(output: Path) -> list[str]:
-    font = next(fonts_folder().glob("*.ttf"))
+    folder = fonts_folder()
+    if folder is None:
+        raise FileNotFoundError("the fonts of the manimgx-fonts wheel are not installed: run `make setup`")
+    font = folder / "NotoSans[wght].ttf"
     clock = (
         rf"drawtext=fontfile='{font}':text='%{{pts\:hms}}':fontsize=72:fontcolor=white:box=1:boxcolor=black:boxborderw=12:x=(w-tw)/2:y=60"
     )

@@ -24,7 +24,7 @@ VENV = Path(os.path.abspath(os.environ.get("VENV") or ROOT / ".venv"))  # noqa: 
 STAMP = "clipstream-setup.json"
 
 
-class SetupFailed(RuntimeError):  # noqa: N818 - says what is the case
+class SetupFailed(RuntimeError):
     """What could not be had, and what the reader can do."""
 
 

@@ -6,6 +6,7 @@ Its state lies in CLIPSTREAM_HOME (default .clipstream in the checkout). stdout 
 import argparse
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -179,17 +180,18 @@ def _stop(plan: Plan) -> int:
     if pid is None:
         _say(f"nothing runs on {plan.home}")
         return 0
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while owner_of(plan.home) == pid:
-        if time.monotonic() > deadline:
-            _say(f"process {pid} does not stop: killing it")
-            os.kill(pid, signal.SIGKILL)
-            deadline += STOP_SECONDS
-        time.sleep(POLL_SECONDS)
+    process = os.pidfd_open(pid)
+    signal.pidfd_send_signal(process, signal.SIGTERM)
+    if not _ends(process):
+        _say(f"process {pid} does not stop: killing it")
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        _ends(process)
     _say("stopped")
     return 0
+
+
+def _ends(process: int) -> bool:
+    return bool(select.select([process], [], [], STOP_SECONDS)[0])
 
 
 def _status(plan: Plan) -> int:

@@ -9,7 +9,7 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from libs.common.runtime.embedded_process import tied_to_parent
@@ -19,6 +19,7 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 10.0
 STEADY_SECONDS = 30.0  # who lived that long begins again with the first back-off
 LONGEST_LINE_BYTES = 2**24
+LAST_WORDS_SECONDS = 1.0  # for output that an orphan in a session of its own keeps open
 
 Write = Callable[[str, str], None]
 
@@ -65,35 +66,43 @@ async def _keep_running(service: Service, write: Write) -> None:
 
 async def _run_once(service: Service, write: Write) -> str:
     """How it ended, in words. A command that can't even be started ends too."""
+    output, theirs = os.pipe()
     try:
-        process = await _spawn(service)
+        process = await _spawn(service, theirs)
     except OSError as error:
+        os.close(output)
         return f"cannot start: {error}"
-    lines = asyncio.create_task(_copy_lines(process, service.name, write))
+    finally:
+        os.close(theirs)
+    lines = asyncio.create_task(_copy_lines(output, service.name, write))
     try:
         code = await process.wait()
     finally:
         await _end(process)
-        await lines
+        await asyncio.wait({lines}, timeout=LAST_WORDS_SECONDS)
+        lines.cancel()
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
-async def _spawn(service: Service) -> asyncio.subprocess.Process:
+async def _spawn(service: Service, output: int) -> asyncio.subprocess.Process:
+    """The pipe is ours: asyncio's own would make `wait` wait for everybody who holds its other end, orphans too."""
     return await asyncio.create_subprocess_exec(
         *shlex.split(service.command),
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdout=output,
+        stderr=output,
         env=service.environ,
-        limit=LONGEST_LINE_BYTES,
         start_new_session=True,
         preexec_fn=tied_to_parent(signal.SIGTERM),
     )
 
 
-async def _copy_lines(process: asyncio.subprocess.Process, name: str, write: Write) -> None:
-    if process.stdout is not None:
-        async for line in process.stdout:
+async def _copy_lines(output: int, name: str, write: Write) -> None:
+    reader = asyncio.StreamReader(limit=LONGEST_LINE_BYTES)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(output, "rb", 0))
+    with closing(transport):
+        async for line in reader:
             write(name, line.decode(errors="replace").rstrip("\n"))
 
 
@@ -107,3 +116,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

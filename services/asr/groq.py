@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from groq import APIConnectionError, APIStatusError, AsyncGroq, DefaultAsyncHttpxClient, omit
+from groq import APIConnectionError, APIStatusError, AsyncGroq, DefaultAsyncHttpxClient, Timeout, omit
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.settings import Secret
 from libs.common.runtime.telemetry import logger
 from services.asr.languages import whisper_code
 from services.asr.metrics import measured
 from services.asr.settings import AsrSettings
 from services.asr.transcriber import Audio, Transcriber, supports
-from services.asr.transcript import Transcript, Unreadable, decode
+from services.asr.transcript import Transcript, UnreadableError, decode
 
 log = logger(__name__)
 
@@ -24,9 +25,11 @@ SDK_PREFIX = "/openai/v1/"
 """What the SDK puts before every path, whatever its base URL."""
 RETRIED = frozenset({408, 409, 498})
 """Besides 5xx; 498 is Groq's "no capacity", which its own SDK does not try again."""
+CLIENT_ERROR = 4
 RATE_LIMIT_PAUSE = 30.0
 """Seconds to stay away after a 429 that doesn't say how long; none of these is charged, so they must not come in a hurry."""
 LONGEST_PAUSE = 86_400.0
+CONNECT_SECONDS = 5.0
 
 
 class GroqTranscriber:
@@ -49,7 +52,7 @@ class GroqTranscriber:
                 return await self._request(audio, language)
         except APIStatusError as error:
             failure = failure_of(error.status_code, error.response.headers.get("retry-after"), datetime.now(UTC))
-            _report(error, failure)
+            self._report(error, failure)
         except (TimeoutError, APIConnectionError) as error:
             log.warning("the transcription provider did not answer", error=type(error).__name__)
             failure = Failure(Code.RETRYABLE_ERROR, "the transcription provider did not answer")
@@ -67,11 +70,17 @@ class GroqTranscriber:
         )
         return await response.read()
 
+    def _report(self, error: APIStatusError, failure: Failure) -> None:
+        """The operator reads why; as an error when only the operator can mend it. A provider may quote the key it refuses."""
+        write = log.error if failure.code is Code.FORBIDDEN else log.warning
+        answer = error.message.replace(self._client.api_key, "***")[:300]
+        write("the transcription provider answered with an error", status=error.status_code, code=failure.code, answer=answer)
+
 
 def _decoded(body: bytes, model: str, audio: Audio, language: str) -> Transcript:
     try:
         return decode(body, provider="groq", model=model, language=language, seconds=audio.seconds)
-    except Unreadable as error:
+    except UnreadableError as error:
         log.warning("the transcription provider answered with no transcript", error=str(error), size=len(body))
         raise Failure(Code.RETRYABLE_ERROR, "the transcription provider gave an answer that is no transcript") from None
 
@@ -91,7 +100,7 @@ def failure_of(status: int, retry_after: str | None, now: datetime) -> Failure:
             return Failure(Code.FORBIDDEN, "the transcription provider refuses this service; its operator has to correct that")
         case 413:
             return Failure(Code.INPUT_TOO_LARGE, "the clip's audio is too large for the transcription provider")
-        case _ if status in RETRIED or not 400 <= status < 500:
+        case _ if status in RETRIED or status // 100 != CLIENT_ERROR:
             return Failure(Code.RETRYABLE_ERROR, "the transcription provider has trouble", retry_after=pause)
         case _:
             return Failure(Code.SOURCE_UNREADABLE, "the transcription provider can't transcribe the clip's audio")
@@ -116,20 +125,15 @@ def _seconds_until(date: str, now: datetime) -> float:
     return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()
 
 
-def _report(error: APIStatusError, failure: Failure) -> None:
-    """The operator reads why; an error when only the operator can mend it."""
-    write = log.error if failure.code is Code.FORBIDDEN else log.warning
-    write("the transcription provider answered with an error", status=error.status_code, code=failure.code, answer=str(error.message)[:300])
-
-
 @asynccontextmanager
 async def open_groq(settings: AsrSettings) -> AsyncIterator[Transcriber]:
-    assert settings.groq_api_key is not None, "AsrSettings.problems() sees to it"
+    key = settings.groq_api_key or Secret("")
+    limit = settings.asr_request_timeout_ms / 1000
     http_client = DefaultAsyncHttpxClient(event_hooks={"request": [_prefixed(settings.asr_api_prefix)]})
     client = AsyncGroq(
-        api_key=settings.groq_api_key.reveal(),
+        api_key=key.reveal(),
         base_url=settings.asr_base_url.rstrip("/"),
-        timeout=settings.asr_request_timeout_ms / 1000,
+        timeout=Timeout(limit, connect=min(CONNECT_SECONDS, limit)),
         max_retries=0,
         http_client=http_client,
     )
@@ -140,7 +144,7 @@ async def open_groq(settings: AsrSettings) -> AsyncIterator[Transcriber]:
 def _prefixed(prefix: str) -> Callable[[Any], Awaitable[None]]:
     """A request hook that puts our prefix where the SDK put its own."""
 
-    async def rewrite(request: Any) -> None:  # noqa: ANN401  an httpx.Request; httpx is the SDK's dependency, not ours
+    async def rewrite(request: Any) -> None:
         path = request.url.raw_path.decode().replace(SDK_PREFIX, f"{prefix.rstrip('/')}/", 1)
         request.url = request.url.copy_with(raw_path=path.encode())
 

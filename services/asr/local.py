@@ -1,10 +1,10 @@
-"""Transcription by faster-whisper, in recognisers that are processes of their own: the event loop never waits for one, and a kill ends it."""
+"""Transcription by faster-whisper, in recognisers that are processes of their own: none holds up the event loop, and a kill ends it."""
 
 import asyncio
 import json
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Recogniser:
         process = await self.start()
         try:
             return await _exchange(process, {"audio": str(audio), "language": None if language == "auto" else whisper_code(language)})
-        except BaseException:  # noqa: BLE001  what it would answer now belongs to nobody: cancelled or broken, it goes
+        except BaseException:
             await self.stop()
             raise
 
@@ -63,3 +63,67 @@ class Recogniser:
         process, self._process = self._process, None
         if process:
             await kill_group(process)
+
+
+async def _exchange(process: Process, request: dict[str, str | None]) -> bytes:
+    if process.stdin is None:
+        raise ConnectionError("the recogniser has no input")
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    await process.stdin.drain()
+    return await _line(process)
+
+
+async def _line(process: Process) -> bytes:
+    """One line, however long: a transcript may well be longer than asyncio's limit for readline."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        chunk = await process.stdout.read(CHUNK_BYTES) if process.stdout else b""
+        if not chunk:
+            raise ConnectionError("the recogniser ended")
+        line += chunk
+    return bytes(line)
+
+
+class LocalTranscriber:
+    """A fixed number of recognisers; a request waits for a free one."""
+
+    def __init__(self, settings: AsrSettings, recognisers: Sequence[Recogniser]) -> None:
+        self._settings = settings
+        self.recognisers = tuple(recognisers)
+        self._timeout = settings.asr_request_timeout_ms / 1000
+        self._free: asyncio.LifoQueue[Recogniser] = asyncio.LifoQueue()
+        for recogniser in recognisers:
+            self._free.put_nowait(recogniser)
+
+    async def transcribe(self, audio: Audio, *, language: str) -> Transcript:
+        if not supports(self._settings, language):
+            raise Failure(Code.VALIDATION_FAILED, f"subtitleLang: the speech model in use can't transcribe the language '{language[:20]}'")
+        with measured("local", audio.seconds):
+            body = await self._answer(audio, language)
+            return decode(body, provider="local", model=self._settings.model_name, language=language, seconds=audio.seconds)
+
+    async def _answer(self, audio: Audio, language: str) -> bytes:
+        recogniser = await self._free.get()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await recogniser.ask(audio.path, language)
+        except TimeoutError:
+            raise Failure(Code.RETRYABLE_ERROR, "the speech recogniser took longer than its time limit") from None
+        except OSError as error:
+            log.warning("the recogniser broke; another is started for the next request", error=str(error))
+            raise Failure(Code.RETRYABLE_ERROR, "the speech recogniser broke") from None
+        finally:
+            self._free.put_nowait(recogniser)
+
+
+@asynccontextmanager
+async def open_local(settings: AsrSettings) -> AsyncIterator[Transcriber]:
+    """Recognisers with their model loaded: a model that can't be is seen at the service's start."""
+    recognisers = [Recogniser(settings) for _ in range(settings.asr_workers)]
+    try:
+        for recogniser in recognisers:
+            await recogniser.start()
+        yield LocalTranscriber(settings, recognisers)
+    finally:
+        for recogniser in recognisers:
+            await recogniser.stop()

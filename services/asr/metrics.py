@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 from libs.common.domain.failures import Failure
 from libs.common.runtime.telemetry import SECONDS
 
-ASR_SECONDS = Histogram("clip_asr_seconds", "Time of one transcription that succeeded, queueing for a recogniser included", ["provider"], buckets=SECONDS)
+ASR_SECONDS = Histogram("clip_asr_seconds", "Time of one transcription, with the wait for a recogniser", ["provider"], buckets=SECONDS)
 ASR_AUDIO_SECONDS = Counter("clip_asr_audio_seconds_total", "Audio that was transcribed", ["provider"])
 ASR_ERRORS = Counter("clip_asr_errors_total", "Transcriptions that failed", ["provider", "code"])
 

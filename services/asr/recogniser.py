@@ -3,29 +3,19 @@
 It begins with the line `{"ready": true}`. Whatever goes wrong ends it: its parent (local.py) starts another.
 """
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from typing import Any, TextIO
 
-PR_SET_PDEATHSIG = 1
-
 
 def main(model_folder: str, threads: str, beam: str) -> None:
-    _die_with_parent()
     answers = _answers()
     model = _load(model_folder, int(threads))
     _say(answers, {"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
         _say(answers, _transcribed(model, request["audio"], request["language"], int(beam)))
-
-
-def _die_with_parent() -> None:
-    """Also from kill -9; end of input would end an idle recogniser, but not one in the middle of an hour of audio."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _answers() -> TextIO:
@@ -36,14 +26,14 @@ def _answers() -> TextIO:
     return answers
 
 
-def _load(folder: str, threads: int) -> Any:  # noqa: ANN401  WhisperModel, whose package is imported below
+def _load(folder: str, threads: int) -> Any:
     os.environ["HF_HUB_OFFLINE"] = "1"
     from faster_whisper import WhisperModel  # noqa: PLC0415  after the variable above, which is read at import
 
     return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True)
 
 
-def _transcribed(model: Any, audio: str, language: str | None, beam: int) -> dict[str, Any]:  # noqa: ANN401  as above
+def _transcribed(model: Any, audio: str, language: str | None, beam: int) -> dict[str, Any]:
     """verbose_json with the words inside the segments. With the voice filter, silence gives no words, without it "You" (findings A2)."""
     segments, about = model.transcribe(
         audio, language=language, beam_size=beam, vad_filter=True, condition_on_previous_text=False, word_timestamps=True
@@ -51,7 +41,7 @@ def _transcribed(model: Any, audio: str, language: str | None, beam: int) -> dic
     return {"language": about.language, "duration": about.duration, "segments": [_segment(segment) for segment in segments]}
 
 
-def _segment(segment: Any) -> dict[str, Any]:  # noqa: ANN401  as above
+def _segment(segment: Any) -> dict[str, Any]:
     words = [{"word": word.word, "start": float(word.start), "end": float(word.end)} for word in segment.words or ()]
     return {"text": segment.text, "start": float(segment.start), "end": float(segment.end), "words": words}
 

@@ -10,13 +10,15 @@ from services.asr.model import find_model
 
 class AsrSettings(CommonSettings, frozen=True, kw_only=True):
     asr_provider: Annotated[Literal["local", "groq"], Meta(description="Who transcribes: local (faster-whisper) or groq")] = "local"
-    asr_model: Annotated[str, Meta(description="Local: a folder with a CTranslate2 Whisper model, or tiny.en from the wheel of the local stack")] = "tiny.en"
+    asr_model: Annotated[
+        str, Meta(description="Local: folder of a CTranslate2 Whisper model, or tiny.en, which comes with the local stack")
+    ] = "tiny.en"
     asr_workers: Annotated[Count, Meta(description="Local: recognisers that one process keeps, each with the model in memory")] = 1
     asr_threads: Annotated[Count, Meta(description="Local: threads of one recogniser")] = 1
     asr_beam: Annotated[Count, Meta(description="Local: beam size; 1 is faster and a little less accurate")] = 5
     groq_api_key: Annotated[Secret | None, Meta(description="Groq: the key; any word for a server that wants none")] = None
     groq_model: Annotated[str, Meta(description="Groq: the model")] = "whisper-large-v3-turbo"
-    asr_base_url: Annotated[str, Meta(description="Groq: the server, or another that speaks OpenAI's protocol; without the prefix below")] = "https://api.groq.com"
+    asr_base_url: Annotated[str, Meta(description="Groq: the server, or one like it, without the prefix below")] = "https://api.groq.com"
     asr_api_prefix: Annotated[str, Meta(description="Groq: path before /audio/transcriptions; /v1 for most other servers")] = "/openai/v1"
     asr_request_timeout_ms: Annotated[Count, Meta(description="Longest wait for one transcription")] = 120_000
 

@@ -20,9 +20,11 @@ SHORTEST_SECONDS = 5 / 6
 SILENCE_SECONDS = 0.5
 """A pause that ends a cue (the rule of stable-ts)."""
 
-_SENTENCE_END = re.compile(r"[.!?…。][\"'”’»)\]]*$")
-_CLAUSE_END = re.compile(r"[,;:،、—–-][\"'”’»)\]]*$")
-_TAG = re.compile(r"<(?=\s*/?\s*[^\W\d_])")
+_CLOSING = "\"'\u201d\u2019»)\\]"
+_SENTENCE_END = re.compile(f"[.!?…。][{_CLOSING}]*$")
+_CLAUSE_END = re.compile(f"[,;:،、\u2014\u2013-][{_CLOSING}]*$")
+_TAG = re.compile(r"<(?=\s*/?\s*(?:[^\W\d_]|$))")
+"""A bracket that opens a tag, or would with the next word."""
 _JOINERS = "\u200c\u200d"
 """Zero-width (non-)joiners: format characters that Persian, Indic scripts and emoji are misspelt without."""
 
@@ -40,7 +42,7 @@ def clean(text: str) -> str:
     kept = "".join(char for char in text if char.isspace() or char in _JOINERS or unicodedata.category(char) not in {"Cc", "Cf", "Cs"})
     folded = " ".join(unicodedata.normalize("NFKC", kept).split())
     unmarked = folded.replace("-->", "→").translate({ord("{"): "(", ord("}"): ")", ord("\\"): "/"})
-    return _TAG.sub("‹", unmarked)
+    return _TAG.sub("\u2039", unmarked)
 
 
 def cues(words: Sequence[Word], seconds: float) -> tuple[Cue, ...]:
@@ -155,7 +157,7 @@ def _placed(groups: Sequence[Sequence[Word]], until: int) -> tuple[Cue, ...]:
     starts = _starts(groups, until, least)
     return tuple(
         Cue(start, _end(group, start, following, least), _lines([word.text for word in group]) or (group[0].text,))
-        for group, start, following in zip(groups, starts, [*starts[1:], until], strict=True)
+        for group, start, following in zip(groups, starts, [*starts, until][1:], strict=True)
     )
 
 

@@ -32,7 +32,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     audio_seconds: float
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """The answer is no transcript: not JSON, or JSON without any text."""
 
 
@@ -47,8 +47,8 @@ class _Heard(msgspec.Struct, frozen=True):
 def decode(body: bytes | str, *, provider: str, model: str, language: str, seconds: float) -> Transcript:
     """A provider's verbose_json as a Transcript; `language` is what was asked for, `seconds` the length of the audio.
 
-    Words are taken from the top level (OpenAI, Groq), from inside the segments (whisper.cpp), or are made from the segments' text (LocalAI).
-    Raises Unreadable.
+    Words are taken from the top level (OpenAI, Groq), from inside the segments (whisper.cpp), or made from the segments' text (LocalAI).
+    Raises UnreadableError.
     """
     answer = _parsed(body)
     words = tuple(_words_of(answer, seconds))
@@ -67,9 +67,9 @@ def _parsed(body: bytes | str) -> dict[str, Any]:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Unreadable("the answer is not JSON") from error
+        raise UnreadableError("the answer is not JSON") from error
     if not isinstance(answer, dict) or not _has_transcript(answer):
-        raise Unreadable("the answer holds no transcript")
+        raise UnreadableError("the answer holds no transcript")
     return answer
 
 
@@ -192,7 +192,7 @@ def _joined(words: Sequence[Word]) -> list[Word]:
 
 
 def belongs_together(left: str, right: str) -> bool:
-    """Whether two neighbours in a running text are parts of one word: no white space between them, in a script that has it between words."""
+    """Whether two neighbours in a running text are parts of one word: no white space parts them, in a script that has it between words."""
     return bool(left and right) and not (left[-1].isspace() or right[0].isspace() or is_unspaced(left[-1]) or is_unspaced(right[0]))
 
 

@@ -1,6 +1,6 @@
 """The local servers, used as the services use them: real clients, real kill -9."""
 
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240 - a test may block its loop
+# ruff: noqa: ASYNC220, ASYNC221 - a test may block its loop
 
 import asyncio
 import os

@@ -68,7 +68,7 @@ HINTS: dict[Code, str] = {
 }
 
 
-class Failure(Exception):  # noqa: N818  the domain's word; not an error of the program
+class Failure(Exception):
     """What went wrong, in words a client may read: no internals, no secrets.
 
     `outage` names the dependency that could not be reached; the runner waits for it instead of spending an attempt.

@@ -21,9 +21,9 @@ def postgres(folder: Path, port: int, password: str) -> tuple[Program, str]:
     """The program, and the DATABASE_URL that reaches it."""
     address = f"postgresql://{NAME}:{password}@127.0.0.1:{port}"
 
-    async def prepare() -> None:
+    async def prepare(lock: int) -> None:
         if not (folder / "data").exists():
-            await _initialise(program, password)
+            await _initialise(program, password, lock)
         _heal(folder / "data", program.account)
 
     async def ready() -> None:
@@ -74,7 +74,7 @@ def _is_open(path: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents if parent.exists())
 
 
-async def _initialise(program: Program, password: str) -> None:
+async def _initialise(program: Program, password: str, lock: int) -> None:
     """Made beside its place and moved there, so that an aborted start leaves no half database."""
     draft, password_file = program.folder / "data.new", program.folder / "password"
     shutil.rmtree(draft, ignore_errors=True)
@@ -83,13 +83,13 @@ async def _initialise(program: Program, password: str) -> None:
     for path in (draft, password_file):
         _give(path, program.account)
     try:
-        await _run_initdb(program, draft, password_file)
+        await _run_initdb(program, draft, password_file, lock)
     finally:
         password_file.unlink()
     draft.rename(program.folder / "data")
 
 
-async def _run_initdb(program: Program, data: Path, password_file: Path) -> None:
+async def _run_initdb(program: Program, data: Path, password_file: Path, lock: int) -> None:
     process = await asyncio.create_subprocess_exec(
         str(_bin() / "initdb"),
         f"--pgdata={data}",
@@ -109,9 +109,15 @@ async def _run_initdb(program: Program, data: Path, password_file: Path) -> None
         stderr=asyncio.subprocess.STDOUT,
         cwd=data,
         env=child_environ(program),
+        pass_fds=(lock,),
+        start_new_session=True,
         preexec_fn=tied_to_parent(signal.SIGKILL, program.account),
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         raise ServerFailed(f"initdb failed:\n{output.decode(errors='replace')}")
 

@@ -34,20 +34,19 @@ class Account:
     everywhere: bool = False
 
 
-async def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Program:
-    """How one server is run. `ready` raises OSError while it does not answer; `prepare` runs before each start."""
+    """How one server is run. `ready` raises OSError while it does not answer; `prepare` runs before each start.
+
+    `prepare` gets a descriptor that programs of its own must inherit: the next start waits until nobody holds it.
+    """
 
     name: str
     argv: tuple[str, ...]
     folder: Path
+    prepare: Callable[[int], Awaitable[None]]
     ready: Callable[[], Awaitable[None]]
     environ: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[], Awaitable[None]] = _nothing
     stop_signal: signal.Signals = signal.SIGTERM
     account: Account | None = None
 
@@ -102,7 +101,7 @@ class Server:
         self.program.folder.mkdir(parents=True, exist_ok=True)
         lock = await self._predecessor_gone()
         try:
-            await self.program.prepare()
+            await self.program.prepare(lock)
             self._process = await self._spawn(lock)
         finally:
             os.close(lock)
@@ -140,7 +139,7 @@ class Server:
         lock = os.open(self.program.folder / "running.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             async with asyncio.timeout(START_SECONDS):
-                while not _taken(lock):  # noqa: ASYNC110 - other processes give no event to wait for
+                while not _taken(lock):
                     await asyncio.sleep(POLL_SECONDS)
         except BaseException as error:
             os.close(lock)
@@ -167,7 +166,7 @@ class Server:
     async def _answering(self) -> None:
         try:
             async with asyncio.timeout(START_SECONDS):
-                while not await self._answers():  # noqa: ASYNC110 - likewise
+                while not await self._answers():
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise self._failure(f"did not answer within {START_SECONDS:.0f} s") from None

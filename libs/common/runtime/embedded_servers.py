@@ -15,7 +15,7 @@ def nats(folder: Path, port: int, password: str) -> tuple[Program, str]:
     """The program, and the NATS_URL that reaches it."""
     configuration = folder / "nats.conf"
 
-    async def prepare() -> None:
+    async def prepare(_: int) -> None:
         write_private(configuration, _nats_configuration(folder, port, password))
 
     async def ready() -> None:
@@ -24,7 +24,7 @@ def nats(folder: Path, port: int, password: str) -> tuple[Program, str]:
         await _exchange(port, f"CONNECT {login}\r\nPING\r\n", answer="PONG")
 
     argv = (_program("nats-server", "NATS_URL"), "--config", str(configuration))
-    return Program("nats", argv, folder, ready, prepare=prepare), f"nats://{USER}:{password}@127.0.0.1:{port}"
+    return Program("nats", argv, folder, prepare, ready), f"nats://{USER}:{password}@127.0.0.1:{port}"
 
 
 def _nats_configuration(folder: Path, port: int, password: str) -> str:
@@ -44,7 +44,7 @@ def s3(folder: Path, port: int, key: str, secret: str) -> tuple[Program, str]:
     """The program, and the S3_ENDPOINT_URL that reaches it."""
     objects = folder / "objects"
 
-    async def prepare() -> None:
+    async def prepare(_: int) -> None:
         objects.mkdir(exist_ok=True)
 
     async def ready() -> None:
@@ -53,7 +53,7 @@ def s3(folder: Path, port: int, key: str, secret: str) -> tuple[Program, str]:
     argv = (_program("rclone", "S3_ENDPOINT_URL"), "serve", "s3", str(objects), *_rclone_options(folder, port))
     # rclone reads the variable as a line of CSV: without the quotes the pair would be two broken keys.
     environ = {"RCLONE_AUTH_KEY": f'"{key},{secret}"'}
-    return Program("s3", argv, folder, ready, environ=environ, prepare=prepare), f"http://127.0.0.1:{port}"
+    return Program("s3", argv, folder, prepare, ready, environ), f"http://127.0.0.1:{port}"
 
 
 def _rclone_options(folder: Path, port: int) -> list[str]:

@@ -1,0 +1,176 @@
+"""From a clip in S3 to its subtitles in S3: real ffmpeg, real S3, real speech."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from libs.common.domain.events import AsrDone, ClipUploaded
+from libs.common.domain.failures import Code, Failure
+from libs.common.domain.job import fold
+from libs.common.runtime.context import Context
+from libs.common.runtime.object_store import ObjectStore, open_object_store
+from services.asr.handler import transcribe_clip
+from services.asr.local import open_local
+from services.asr.settings import AsrSettings
+from services.asr.subtitles import Cue
+from services.asr.transcriber import Audio, Transcriber
+from tests.asr.recordings import BECKETT, TWO_CITIES, Recording, word_error_rate
+from tests.asr.settings import asr_settings
+from tests.asr.subrip import parsed
+from tests.builders import history, requested, uploaded
+
+PICTURE = ("-f", "lavfi", "-i", "testsrc=size=160x90:rate=10")
+ENCODED = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-movflags", "+faststart")
+
+
+@pytest.fixture(scope="module")
+def settings(servers: dict[str, str]) -> AsrSettings:
+    return asr_settings(**servers | {"asr_threads": "2"})
+
+
+@pytest.fixture(scope="module")
+async def objects(settings: AsrSettings) -> AsyncIterator[ObjectStore]:
+    async with open_object_store(settings) as store:
+        await store.ensure_buckets()
+        yield store
+
+
+@pytest.fixture(scope="module")
+async def transcriber(settings: AsrSettings) -> AsyncIterator[Transcriber]:
+    async with open_local(settings) as opened:
+        yield opened
+
+
+class Asr:
+    """The handler with a world around it; one job each."""
+
+    def __init__(self, folder: Path, settings: AsrSettings, objects: ObjectStore, tools: Transcriber) -> None:
+        self.folder, self.settings, self.objects, self.tools = folder, settings, objects, tools
+        self.job_id: UUID = uuid4()
+        self.progress: list[float] = []
+
+    async def clip(self, *inputs: str, seconds: float) -> ClipUploaded:
+        """A clip made by ffmpeg, and put where the clipper puts it."""
+        path = self.folder / "made.mp4"
+        await asyncio.to_thread(
+            subprocess.run, ["ffmpeg", "-v", "error", "-y", *inputs, "-t", str(seconds), *ENCODED, str(path)], check=True
+        )
+        return await self.put(path, seconds)
+
+    async def put(self, path: Path, seconds: float, **fields: bool) -> ClipUploaded:
+        key = f"results/{self.job_id}/clip.mp4"
+        size = await self.objects.results.upload(key, path, "video/mp4")
+        return uploaded(video_key=key, size=size, duration=seconds, **fields)
+
+    async def answers(self, clip: ClipUploaded, *, language: str = "auto") -> AsrDone:
+        return await transcribe_clip(clip, self.context(clip, language))
+
+    def context(self, clip: ClipUploaded, language: str) -> Context[AsrSettings, Transcriber]:
+        scratch = self.folder / "scratch"
+        scratch.mkdir()
+        return Context(
+            job_id=self.job_id,
+            job=fold(history(requested(with_subtitles=True, subtitle_lang=language), clip)),
+            settings=self.settings,
+            tools=self.tools,
+            objects=self.objects,
+            scratch=scratch,
+            progress=self.note,
+        )
+
+    async def note(self, progress: float) -> None:
+        self.progress.append(progress)
+
+    async def cues(self, done: AsrDone) -> list[Cue]:
+        info = await self.objects.results.head(done.srt_key)
+        assert info
+        return parsed((await self.objects.results.read(done.srt_key, 0, info.size)).decode() if info.size else "")
+
+
+@pytest.fixture
+def asr(tmp_path: Path, settings: AsrSettings, objects: ObjectStore, transcriber: Transcriber) -> Asr:
+    return Asr(tmp_path, settings, objects, transcriber)
+
+
+def speech(recording: Recording) -> tuple[str, str]:
+    return ("-i", str(recording.path))
+
+
+def text_of(cues: list[Cue]) -> str:
+    return " ".join(" ".join(cue.lines) for cue in cues)
+
+
+async def test_a_clips_speech_becomes_its_subtitles(asr: Asr):
+    done = await asr.answers(await asr.clip(*PICTURE, *speech(TWO_CITIES), seconds=44.3))
+    cues = await asr.cues(done)
+    assert word_error_rate(text_of(cues), TWO_CITIES.text) < 0.05
+    assert done == AsrDone(
+        srt_key=f"results/{asr.job_id}/clip.srt",
+        language="en",
+        provider="local",
+        model="tiny.en",
+        cues=len(cues),
+        audio_seconds=pytest.approx(44.3, abs=0.01),
+    )
+    assert all(cue.end <= 44_300 for cue in cues)
+    assert asr.progress == sorted(asr.progress)
+
+
+async def test_sound_that_begins_after_the_picture_has_its_cues_as_much_later(asr: Asr, tmp_path: Path):
+    at_once = await asr.cues(await asr.answers(await asr.clip(*PICTURE, *speech(BECKETT), seconds=9.9)))
+    other = Asr(tmp_path / "late", asr.settings, asr.objects, asr.tools)
+    other.folder.mkdir()
+    late = await other.cues(await other.answers(await other.clip(*PICTURE, "-itsoffset", "2.5", *speech(BECKETT), seconds=12.4)))
+    assert late[0].start - at_once[0].start == pytest.approx(2500, abs=300)
+    assert late[-1].start - at_once[-1].start == pytest.approx(2500, abs=150)
+    assert word_error_rate(text_of(late), BECKETT.text) == 0
+
+
+async def test_a_clip_without_sound_gets_an_empty_file_and_a_warning(asr: Asr):
+    done = await asr.answers(uploaded(video_key="results/none/clip.mp4", has_audio=False), language="de")
+    assert await asr.cues(done) == []
+    assert [notice.code for notice in done.warnings] == ["NO_AUDIO"]
+    assert (done.cues, done.audio_seconds, done.language) == (0, 0.0, "de")
+
+
+async def test_a_clip_in_which_nobody_speaks_gets_an_empty_file_and_a_warning(asr: Asr):
+    clip = await asr.clip(*PICTURE, "-f", "lavfi", "-i", "anullsrc=r=44100:cl=stereo", seconds=3)
+    done = await asr.answers(clip)
+    assert await asr.cues(done) == []
+    assert [notice.code for notice in done.warnings] == ["NO_SPEECH"]
+
+
+async def test_a_language_that_the_model_cannot_do_fails_for_good(asr: Asr):
+    clip = await asr.clip(*speech(BECKETT), seconds=2)
+    with pytest.raises(Failure) as raised:
+        await asr.answers(clip, language="fr")
+    assert (raised.value.code, raised.value.retryable) == (Code.VALIDATION_FAILED, False)
+
+
+HOSTILE = {
+    "rubbish": b"\x00\x00\x00\x18ftypisom" + bytes(200),
+    "a playlist": b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.ts\n#EXT-X-ENDLIST\n",
+    "a list of files": b"ffconcat version 1.0\nfile /etc/passwd\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
+async def test_a_clip_that_is_no_mp4_is_unreadable(asr: Asr, body: bytes):
+    path = asr.folder / "made.mp4"
+    path.write_bytes(body)
+    with pytest.raises(Failure) as raised:
+        await asr.answers(await asr.put(path, 5.0))
+    assert raised.value.code is Code.SOURCE_UNREADABLE
+
+
+async def test_a_cancelled_job_leaves_the_recogniser_fit_for_the_next(asr: Asr):
+    clip = await asr.clip(*PICTURE, *speech(BECKETT), seconds=9.9)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asr.answers(clip), timeout=0.3)
+    transcript = await asr.tools.transcribe(Audio(BECKETT.path, BECKETT.seconds), language="en")
+    assert transcript.words

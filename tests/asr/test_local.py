@@ -1,0 +1,141 @@
+"""faster-whisper for real: tiny.en, in its child process, on recorded speech."""
+
+import asyncio
+import os
+import signal
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from libs.common.domain.failures import Code, Failure
+from services.asr.local import LocalTranscriber, Recogniser, open_local
+from services.asr.metrics import ASR_ERRORS
+from services.asr.transcriber import Audio, Transcriber
+from tests.asr.recordings import BECKETT, TWO_CITIES, Recording, word_error_rate
+from tests.asr.settings import asr_settings
+
+
+@pytest.fixture(scope="module")
+async def transcriber() -> AsyncIterator[Transcriber]:
+    async with open_local(asr_settings(asr_threads=2)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def one_recogniser(**variables: object) -> AsyncIterator[tuple[LocalTranscriber, Recogniser]]:
+    settings = asr_settings(asr_beam=1, **variables)
+    recogniser = Recogniser(settings)
+    await recogniser.start()
+    try:
+        yield LocalTranscriber(settings, [recogniser]), recogniser
+    finally:
+        await recogniser.stop()
+
+
+def speech(recording: Recording) -> Audio:
+    return Audio(recording.path, recording.seconds)
+
+
+def silence(folder: Path, seconds: int = 5) -> Audio:
+    path = folder / "silence.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 16_000 * seconds))
+    return Audio(path, seconds)
+
+
+def suspended(recogniser: Recogniser) -> int:
+    """Its process stopped, so that a request to it stays in its hands for as long as the test wants."""
+    assert recogniser.pid
+    os.kill(recogniser.pid, signal.SIGSTOP)
+    return recogniser.pid
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("recording", [TWO_CITIES, BECKETT], ids=lambda recording: recording.name)
+async def test_recorded_speech_is_transcribed_with_under_5_percent_of_words_wrong(transcriber: Transcriber, recording: Recording):
+    transcript = await transcriber.transcribe(speech(recording), language="en")
+    assert word_error_rate(" ".join(word.text for word in transcript.words), recording.text) < 0.05
+    assert (transcript.language, transcript.provider, transcript.model) == ("en", "local", "tiny.en")
+    assert transcript.audio_seconds == pytest.approx(recording.seconds, abs=0.01)
+    assert [word.start for word in transcript.words] == sorted(word.start for word in transcript.words)
+    assert transcript.words[-1].end <= recording.seconds
+
+
+async def test_silence_gives_no_words(transcriber: Transcriber, tmp_path: Path):
+    transcript = await transcriber.transcribe(silence(tmp_path), language="auto")
+    assert (transcript.words, transcript.language) == ((), "und")
+
+
+async def test_a_language_that_the_model_cannot_do_is_refused_not_invented(transcriber: Transcriber):
+    with pytest.raises(Failure) as raised:
+        await transcriber.transcribe(speech(BECKETT), language="de")
+    assert raised.value.code is Code.VALIDATION_FAILED
+    assert not raised.value.retryable
+
+
+async def test_a_recogniser_killed_in_a_request_is_a_retryable_failure_and_the_next_request_gets_another():
+    async with one_recogniser() as (transcriber, recogniser):
+        before = ASR_ERRORS.labels("local", Code.RETRYABLE_ERROR)._value.get()
+        first = suspended(recogniser)
+        asking = asyncio.create_task(transcriber.transcribe(speech(BECKETT), language="en"))
+        await asyncio.wait([asking], timeout=0.1)
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(Failure) as raised:
+            await asking
+        assert raised.value.code is Code.RETRYABLE_ERROR
+        assert ASR_ERRORS.labels("local", Code.RETRYABLE_ERROR)._value.get() == before + 1
+        assert (await transcriber.transcribe(speech(BECKETT), language="en")).words
+        assert recogniser.pid != first
+
+
+async def test_a_cancelled_request_kills_its_recogniser_at_once():
+    async with one_recogniser() as (transcriber, recogniser):
+        pid = suspended(recogniser)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(transcriber.transcribe(speech(BECKETT), language="en"), timeout=0.1)
+        assert is_gone(pid)
+        assert (await transcriber.transcribe(speech(BECKETT), language="en")).words
+
+
+async def test_a_request_past_its_time_limit_is_a_retryable_failure_and_kills_its_recogniser():
+    async with one_recogniser(asr_request_timeout_ms=100) as (transcriber, recogniser):
+        pid = suspended(recogniser)
+        with pytest.raises(Failure) as raised:
+            await transcriber.transcribe(speech(BECKETT), language="en")
+        assert raised.value.code is Code.RETRYABLE_ERROR
+        assert is_gone(pid)
+
+
+async def test_a_file_that_cannot_be_read_breaks_only_its_own_request(tmp_path: Path):
+    async with one_recogniser() as (transcriber, _):
+        with pytest.raises(Failure) as raised:
+            await transcriber.transcribe(Audio(tmp_path / "none.flac", 5.0), language="en")
+        assert raised.value.code is Code.RETRYABLE_ERROR
+        assert (await transcriber.transcribe(speech(BECKETT), language="en")).words
+
+
+async def test_requests_queue_for_the_one_warm_recogniser():
+    async with one_recogniser() as (transcriber, recogniser):
+        pid = recogniser.pid
+        transcripts = await asyncio.gather(*(transcriber.transcribe(speech(BECKETT), language="auto") for _ in range(3)))
+        assert [word_error_rate(" ".join(word.text for word in each.words), BECKETT.text) for each in transcripts] == [0, 0, 0]
+        assert recogniser.pid == pid
+
+
+async def test_closing_ends_every_recogniser():
+    async with open_local(asr_settings(asr_workers=2)) as opened:
+        assert isinstance(opened, LocalTranscriber)
+        pids = [recogniser.pid for recogniser in opened.recognisers]
+        assert len({*pids}) == 2
+    assert all(pid and is_gone(pid) for pid in pids)
