@@ -115,10 +115,10 @@ def burn_is_right(clip: Path, burned: Path, srt: Path) -> None:
     ffmpeg("-xerror", "-i", str(burned), "-f", "null", "-")
     assert frame_count(burned) == frame_count(clip)
     begin, end = cue_times(srt.read_text())[0]
-    shown = (begin + end) / 2
-    lower = slice(64 * 24, None)
-    assert difference(frames(clip, at=shown)[lower], frames(burned, at=shown)[lower]) > 8
-    assert difference(frames(clip, at=shown)[: 64 * 20], frames(burned, at=shown)[: 64 * 20]) < 4
+    before, after = frames(clip, at=(begin + end) / 2), frames(burned, at=(begin + end) / 2)
+    changed = [n // 64 for n, (a, b) in enumerate(zip(before, after, strict=True)) if abs(a - b) > 32]
+    assert len(changed) > 20
+    assert min(changed) >= 28, "only the lowest part of the picture carries subtitles"
 
 
 async def test_a_cut_on_a_keyframe_is_a_copy(system: System, small: Path, tmp_path: Path) -> None:

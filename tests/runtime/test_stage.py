@@ -27,6 +27,7 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import fold
+from libs.common.runtime import stage as stage_module
 from libs.common.runtime.context import Context
 from libs.common.runtime.settings import CommonSettings, Secret
 from libs.common.runtime.stage import Stage, World, heartbeat, process
@@ -286,16 +287,24 @@ async def test_work_that_takes_too_long_is_ended_and_tried_again(tmp_path: Path)
     assert "time limit" in desk.store.rows[-1].event.message  # type: ignore[union-attr]
 
 
-async def test_progress_is_written_seldom_and_never_backwards(tmp_path: Path) -> None:
-    async def chatty(_event: SourceReady, ctx: Context[Any, Any]) -> ClipUploaded:
-        for n in range(100):
-            await ctx.progress(n / 100)
-        return uploaded()
+async def chatty(_event: SourceReady, ctx: Context[Any, Any]) -> ClipUploaded:
+    for n in (1, 5, 3, 8, 8, 20):
+        await ctx.progress(n / 10)
+    return uploaded()
 
-    desk = Desk(tmp_path, chatty)
+
+async def progress_of(desk: Desk) -> list[float]:
     await desk.deliver()
-    said = [row.event.progress for row in desk.store.rows if isinstance(row.event, StageProgress)]
-    assert len(said) == 1
+    return [row.event.progress for row in desk.store.rows if isinstance(row.event, StageProgress)]
+
+
+async def test_work_that_is_soon_done_writes_no_progress(tmp_path: Path) -> None:
+    assert await progress_of(Desk(tmp_path, chatty)) == []
+
+
+async def test_progress_never_goes_backwards_nor_beyond_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_module, "PROGRESS_EVERY", 0.0)
+    assert await progress_of(Desk(tmp_path, chatty)) == [0.1, 0.5, 0.8, 1.0]
 
 
 async def test_the_scratch_folder_is_private_and_gone_afterwards(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ class Health:
         self.pulses[name] = pulse
         DEPENDENCY_UP.labels(name).set(pulse.up)
 
-    async def until_up(self) -> None:
-        """Return when every dependency answers."""
-        while not await self.check_all():
+    async def until_up(self, *, suspect: str | None = None) -> None:
+        """Return when every dependency answers: at once if all did when they were last asked, and the suspect does now."""
+        if suspect in self._pings:
+            await self.check(suspect)
+        while not (self.is_up or await self.check_all()):
             await asyncio.sleep(1.0)

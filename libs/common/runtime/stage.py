@@ -147,7 +147,7 @@ class Work:
                 if failure.outage is None or flukes == FLUKES:
                     raise
                 log.warning("waiting for a dependency", dependency=failure.outage)
-                await self.world.health.until_up()
+                await self.world.health.until_up(suspect=failure.outage)
 
     async def once(self, *, last: bool) -> None:
         began = time.perf_counter()
@@ -301,7 +301,7 @@ class Progress:
 
     work: Work
     said: float = 0.0
-    at: float = 0.0
+    at: float = field(default_factory=time.monotonic)
 
     async def say(self, progress: float) -> None:
         now = time.monotonic()
