@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up start stop lock clean
+.PHONY: help setup demo test check up start stop lock configuration clean
 
 PYTHON ?= python3
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
@@ -13,7 +13,7 @@ VENV_PYTHON := "$(VENV)/bin/python"
 IN_ROOT := @cd "$(ROOT)" && export PATH="$(VENV)/bin:$$PATH" &&
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
 
 setup: ## Make .venv from the locked packages, and find or install ffmpeg (the others do it by themselves)
 	@cd "$(ROOT)"; \
@@ -42,6 +42,9 @@ stop: setup ## Stop the stack of `make start`
 
 lock: setup ## Write requirements/*.txt anew from pyproject.toml
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.lock
+
+configuration: setup ## Write docs/configuration.md anew from the settings in the code
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.configuration
 
 clean: ## Delete everything that was made here: .venv, .clipstream, out, caches (stop the stack first)
 	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .clipstream out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \

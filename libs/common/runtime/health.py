@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime.telemetry import DEPENDENCY_UP, logger
@@ -20,13 +21,29 @@ class Pulse:
     latency: float
 
 
-class Health:
-    """The pulses of all dependencies. `every` seconds apart while all is well, every second while something is down."""
+Readiness = Literal["ready", "degraded", "unready"]
 
-    def __init__(self, pings: Mapping[str, Callable[[], Awaitable[None]]], *, every: float = 5.0) -> None:
+
+class Health:
+    """The pulses of all dependencies. `every` seconds apart while all is well, every second while something is down.
+
+    `needed`: those without which the service can't serve at all; every one, unless it says otherwise.
+    """
+
+    def __init__(
+        self, pings: Mapping[str, Callable[[], Awaitable[None]]], *, needed: Collection[str] | None = None, every: float = 5.0
+    ) -> None:
         self._pings = pings
+        self._needed = set(pings if needed is None else needed)
         self._every = every
         self.pulses: dict[str, Pulse] = {}
+
+    @property
+    def readiness(self) -> Readiness:
+        """degraded: ready, with something away that is not needed."""
+        if self.is_up:
+            return "ready"
+        return "degraded" if self._needed <= {name for name, pulse in self.pulses.items() if pulse.up} else "unready"
 
     @property
     def is_up(self) -> bool:
@@ -62,7 +79,7 @@ class Health:
 
     async def until_up(self, *, suspect: str | None = None) -> None:
         """Return when every dependency answers: at once if all did when they were last asked, and the suspect does now."""
-        if suspect in self._pings:
+        if suspect is not None and suspect in self._pings:
             await self.check(suspect)
         while not (self.is_up or await self.check_all()):
             await asyncio.sleep(1.0)

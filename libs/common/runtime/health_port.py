@@ -16,9 +16,9 @@ log = logger(__name__)
 
 
 def readiness(health: Health) -> dict[str, Any]:
-    """`{status, dependencies: {name: {up, latencyMs}}}`; status is ready or unready."""
+    """`{status, dependencies: {name: {up, latencyMs}}}`."""
     dependencies = {name: {"up": pulse.up, "latencyMs": round(pulse.latency * 1000, 2)} for name, pulse in health.pulses.items()}
-    return {"status": "ready" if health.is_up else "unready", "dependencies": dependencies}
+    return {"status": health.readiness, "dependencies": dependencies}
 
 
 @asynccontextmanager
@@ -30,7 +30,9 @@ async def health_port(settings: CommonSettings, health: Health) -> AsyncIterator
 
     async def ready(_: web.Request) -> web.Response:
         return web.Response(
-            body=msgspec.json.encode(readiness(health)), status=200 if health.is_up else 503, content_type="application/json"
+            body=msgspec.json.encode(readiness(health)),
+            status=503 if health.readiness == "unready" else 200,
+            content_type="application/json",
         )
 
     async def metrics(_: web.Request) -> web.Response:

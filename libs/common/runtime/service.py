@@ -5,7 +5,7 @@ Nothing here waits for a server: a service starts while its dependencies are awa
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -37,13 +37,13 @@ class Connections:
 
 
 @asynccontextmanager
-async def connections(settings: CommonSettings, name: str) -> AsyncIterator[Connections]:
+async def connections(settings: CommonSettings, name: str, *, needed: Collection[str] | None = None) -> AsyncIterator[Connections]:
     """Connections whose health is watched; none of them is waited for."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_event_store(settings.database_url.reveal()))
         bus = await stack.enter_async_context(open_bus(settings.nats_url.reveal(), name=name))
         objects = await stack.enter_async_context(open_object_store(settings))
-        health = Health({"postgres": store.ping, "nats": bus.ping, "s3": objects.ping})
+        health = Health({"postgres": store.ping, "nats": bus.ping, "s3": objects.ping}, needed=needed)
         watching = asyncio.create_task(health.watch())
         try:
             yield Connections(store=store, bus=bus, objects=objects, health=health)
@@ -58,7 +58,7 @@ def run(
     opens: Callable[[S], AbstractAsyncContextManager[Any]] = lambda _: nullcontext(),
 ) -> None:
     """The main of a service of stages, which is named for the first. `opens` gives what handlers find as their tools."""
-    settings = _begin(stages[0].name, settings_class)
+    settings = begin(stages[0].name, settings_class)
     asyncio.run(_run_stages(stages, settings, opens))
 
 
@@ -77,7 +77,7 @@ async def _run_stages(stages: Sequence[Stage[Any]], settings: S, opens: Callable
 
 def run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings_class: type[S]) -> None:
     """The main of a service that is no stage: each task runs for ever; one that breaks is logged and begun again."""
-    settings = _begin(name, settings_class)
+    settings = begin(name, settings_class)
     asyncio.run(_run_tasks(name, tasks, settings))
 
 
@@ -122,7 +122,8 @@ async def settle_streams(settings: CommonSettings, c: Connections, stopping: asy
     return True
 
 
-def _begin(name: str, settings_class: type[S]) -> S:
+def begin(name: str, settings_class: type[S]) -> S:
+    """Settings and logs, before anything else."""
     settings = from_environment(settings_class)
     telemetry.set_up_logs(name, settings.log_level)
     log.info("starting", worker=settings.worker)

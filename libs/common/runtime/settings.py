@@ -157,7 +157,7 @@ def describe(cls: type[CommonSettings]) -> list[tuple[str, str, str]]:
 def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
-    return "unset" if field.default is None else str(field.default)
+    return "unset" if field.default in (None, "") else str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
 
 
 def _meaning(hint: Any) -> str:

@@ -1,0 +1,126 @@
+"""Around every answer, matched or not: its correlation id, security headers, the access log and the HTTP metrics.
+
+It wraps the framework from outside, since the framework's own middleware does not run for an unmatched route or method.
+"""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from prometheus_client import Counter, Histogram
+from structlog.contextvars import bound_contextvars
+
+from libs.common.domain.failures import classify
+from libs.common.runtime.telemetry import SECONDS, logger
+from services.api.problems import error_answer
+
+log = logger(__name__)
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""ASGI as it is; the framework's types split it into dozens."""
+
+HTTP_REQUESTS = Counter("clip_http_requests_total", "HTTP requests by route and status", ["method", "route", "status"])
+HTTP_SECONDS = Histogram("clip_http_request_seconds", "Time of an HTTP request to its answer's end", ["method", "route"], buckets=SECONDS)
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+CLIENT_GONE = 499
+"""In logs and metrics only: the client left before it had its answer."""
+DEFAULT_HEADERS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store", b"referrer-policy": b"no-referrer"}
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def correlation_id_for(request_id: str) -> str:
+    """The client's own x-request-id if it is safe to repeat everywhere, else a new one."""
+    return request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid4())
+
+
+def valid_traceparent(header: str) -> str | None:
+    """The W3C trace context if it is one, version 00 in form."""
+    return header if _TRACEPARENT.fullmatch(header) else None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what became of it."""
+
+    scope: Scope
+    send: Send
+    receive: Receive
+    correlation_id: str
+    status: int | None = None
+    began: float = field(default_factory=time.perf_counter)
+
+    async def hear(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "http.disconnect" and self.status is None:
+            self.scope["state"]["gone"] = True
+        return message
+
+    async def say(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self.added_headers({name for name, _ in message["headers"]})]
+        await self.send(message)
+
+    def added_headers(self, present: set[bytes]) -> list[tuple[bytes, bytes]]:
+        defaults = [(name, value) for name, value in DEFAULT_HEADERS.items() if name not in present]
+        return [*defaults, (b"x-correlation-id", self.correlation_id.encode())]
+
+    async def refuse(self, error: Exception) -> None:
+        """What even the framework did not catch."""
+        log.error("unexpected error", exc_info=error)
+        body = msgspec.json.encode(error_answer(classify(error), self.correlation_id))
+        await self.say({"type": "http.response.start", "status": 500, "headers": [(b"content-type", b"application/json")]})
+        await self.say({"type": "http.response.body", "body": body, "more_body": False})
+
+    def note(self) -> None:
+        """One line in the log, one count, one time."""
+        route, seconds = self.scope.get("path_template") or "unmatched", time.perf_counter() - self.began
+        method = self.scope["method"] if self.scope["method"] in METHODS else "OTHER"
+        status = CLIENT_GONE if self.scope["state"].get("gone") or self.status is None else self.status
+        HTTP_REQUESTS.labels(method, route, status).inc()
+        HTTP_SECONDS.labels(method, route).observe(seconds)
+        write = log.debug if route in PROBES else log.info
+        write("request", method=method, path=self.scope["path"][:256], route=route, status=status, seconds=round(seconds, 4))
+
+
+def observed(app: App) -> App:
+    """The app, seen from outside."""
+
+    async def observing(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        exchange = Exchange(scope, send, receive, correlation_id_for(_header(scope, b"x-request-id")))
+        traceparent = valid_traceparent(_header(scope, b"traceparent"))
+        scope["state"] = {**scope.get("state", {}), "correlation_id": exchange.correlation_id, "traceparent": traceparent}
+        with bound_contextvars(correlation_id=exchange.correlation_id):
+            await _answered(app, exchange)
+
+    return observing
+
+
+async def _answered(app: App, exchange: Exchange) -> None:
+    try:
+        await app(exchange.scope, exchange.hear, exchange.say)
+    except Exception as error:
+        if exchange.status is not None:
+            raise
+        await exchange.refuse(error)
+    finally:
+        exchange.note()
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

@@ -1,0 +1,30 @@
+"""The web application: its routes, how errors are answered, and what is wrapped around both."""
+
+from typing import cast
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from services.api.access import App, observed
+from services.api.context import Api
+from services.api.jobs import create_job, read_job, read_result, upload_job
+from services.api.probes import healthz, metrics, readyz
+from services.api.problems import HANDLERS
+from services.api.schema import openapi_json, schema_page
+from services.api.uploads import sign_upload
+
+JSON_LIMIT = 64 * 1024
+"""Bytes of a request's body, but for uploads."""
+
+
+def create_app(api: Api) -> App:
+    public = [create_job, upload_job, read_job, read_result, sign_upload, healthz, readyz, openapi_json, schema_page]
+    litestar = Litestar(
+        [*public, metrics] if api.settings.metrics_on_api_port else public,
+        dependencies={"api": Provide(lambda: api, sync_to_thread=False)},
+        exception_handlers=HANDLERS,
+        request_max_body_size=JSON_LIMIT,
+        openapi_config=None,
+        logging_config=None,
+    )
+    return observed(cast("App", litestar))

@@ -1,0 +1,33 @@
+"""What a route may touch, and who is asking."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Request
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.health import Health
+from libs.common.runtime.object_store import ObjectStore
+from services.api.intake import Intake
+from services.api.settings import ApiSettings
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One process's connections and settings; every route gets it as `api`."""
+
+    settings: ApiSettings
+    store: EventStore
+    objects: ObjectStore
+    health: Health
+    intake: Intake
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+
+Given = NamedDependency[SkipValidation[Api]]

@@ -1,0 +1,50 @@
+"""A new job on its way in: written to the event store, which answers for it, and published in the background."""
+
+import asyncio
+
+from prometheus_client import Counter
+
+from libs.common.domain.events import ClipsRequested, Envelope, type_of
+from libs.common.domain.failures import Failure
+from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.jetstream import Bus
+from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
+
+log = logger(__name__)
+JOBS_CREATED = Counter("clip_jobs_created_total", "Jobs taken on", ["source", "priority"])
+
+
+class Intake:
+    """The store is the outbox: what can't be published now, the janitor's reconciler publishes later."""
+
+    def __init__(self, store: EventStore, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._publishing: set[asyncio.Task[None]] = set()
+
+    async def take(self, envelope: Envelope) -> None:
+        """Returns when the job is safe. Raises Failure(outage="postgres"); it may yet have been written."""
+        await self._store.append(envelope)
+        task = asyncio.create_task(self._publish(envelope))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
+        self._count(envelope)
+
+    async def _publish(self, envelope: Envelope) -> None:
+        try:
+            await self._bus.publish(envelope)
+        except Failure as failure:
+            log.warning("not published; the reconciler will", job_id=str(envelope.job_id), error=failure.message)
+        except Exception:
+            log.exception("not published; the reconciler will", job_id=str(envelope.job_id))
+
+    def _count(self, envelope: Envelope) -> None:
+        EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
+        if isinstance(envelope.event, ClipsRequested):
+            JOBS_CREATED.labels(envelope.event.source_type, envelope.priority).inc()
+        log.info("job taken on", job_id=str(envelope.job_id))
+
+    async def settled(self) -> None:
+        """Return when nothing is being published any more."""
+        while self._publishing:
+            await asyncio.wait(self._publishing)

@@ -1,0 +1,134 @@
+"""Routes of jobs: make one from an upload there or an upload here, read it, fetch its result."""
+
+from uuid import UUID, uuid4
+
+from litestar import Response, get, post
+from litestar.params import FromPath, RawBody
+from msgspec import UNSET
+
+from libs.common.domain.events import ClipsRequested, Envelope, Priority, request_id
+from libs.common.domain.failures import Code, Failure
+from libs.common.domain.job import Job, fold
+from services.api.context import AnyRequest, Api, Given
+from services.api.openapi import Described
+from services.api.problems import ErrorAnswer, failure_of, refusal
+from services.api.requests import NewJob, NewUpload, Refused, decoded, from_form, requested, upload_key
+from services.api.upload import received
+from services.api.views import Accepted, JobAnswer, Result, ResultAnswer, SignedFile, accepted_job, job_view, last_events
+
+JOB_CODES = (
+    *(Code.VALIDATION_FAILED, Code.CLIP_TOO_LONG, Code.BAD_REQUEST, Code.INPUT_TOO_LARGE),
+    *(Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
+)
+CREATES = Described(summary="Create a job", takes=NewJob, gives=Accepted, location=True, refuses=(*JOB_CODES, Code.YTDLP_DISABLED))
+UPLOADS = Described(
+    summary="Create a job and upload its file", takes=NewUpload, multipart=True, gives=Accepted, location=True, refuses=JOB_CODES
+)
+READS = Described(summary="Read a job's status and last events", gives=JobAnswer, refuses=(Code.NOT_FOUND, Code.GONE, Code.RETRYABLE_ERROR))
+FETCHES = Described(
+    summary="Get signed URLs of a finished job's files",
+    gives=ResultAnswer,
+    refuses=(
+        *(Code.NOT_FOUND, Code.NOT_READY, Code.GONE, Code.INVALID_STATE, Code.RETRYABLE_ERROR),
+        *(Code.SOURCE_FORBIDDEN, Code.SSRF_BLOCKED, Code.INPUT_TOO_LARGE),
+        *(Code.SOURCE_UNREADABLE, Code.RANGE_OUTSIDE_SOURCE, Code.OUTPUT_VERIFICATION_FAILED, Code.RETRIES_EXHAUSTED),
+    ),
+)
+
+
+@post("/api/jobs", status_code=202, described=CREATES)
+async def create_job(body: RawBody, api: Given, request: AnyRequest) -> Response[Accepted]:
+    """Cut a range out of a file that was uploaded before, with the ticket of POST /api/uploads."""
+    job = decoded(NewJob, body)
+    opening = requested(job, upload_key(job), api.settings.limits, api.now())
+    await _check_upload(api, opening)
+    return await _accepted(api, request, opening, job.priority)
+
+
+async def _check_upload(api: Api, opening: ClipsRequested) -> None:
+    found = await api.objects.sources.head(opening.upload_key or "")
+    if found is None:
+        raise Refused("uploadKey", "there is no upload under this uploadKey (yet)")
+    if found.size > api.settings.limits.largest:
+        raise Refused("uploadKey", f"the upload is larger than {api.settings.max_input_mb} MiB", Code.INPUT_TOO_LARGE)
+
+
+@post("/api/jobs/upload", status_code=202, request_max_body_size=None, described=UPLOADS)
+async def upload_job(api: Given, request: AnyRequest) -> Response[Accepted]:
+    """Send the file and the fields as one multipart form, in any order; the file is the part named `file`."""
+    await api.store.ping()  # better now than after a gigabyte
+    async with received(request, api.objects.sources, api.settings.limits.largest) as upload:
+        fields = from_form(upload.fields)
+        opening = requested(fields, upload.key, api.settings.limits, api.now())
+    return await _accepted(api, request, opening, fields.priority)
+
+
+async def _accepted(api: Api, request: AnyRequest, opening: ClipsRequested, priority: Priority) -> Response[Accepted]:
+    job_id = uuid4()
+    envelope = Envelope(
+        id=request_id(job_id),
+        job_id=job_id,
+        at=api.now(),
+        correlation_id=request.state.correlation_id,
+        priority=priority,
+        traceparent=request.state.traceparent,
+        event=opening,
+    )
+    await api.intake.take(envelope)
+    answer = Accepted(correlation_id=envelope.correlation_id, job=accepted_job(envelope, opening))
+    return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job_id}"})
+
+
+@get("/api/jobs/{job_id:str}", described=READS)
+async def read_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> JobAnswer:
+    """The job as the fold of its events so far."""
+    history = await _history(api, job_id)
+    return JobAnswer(correlation_id=request.state.correlation_id, job=job_view(_living(history)), events=last_events(history))
+
+
+@get("/api/jobs/{job_id:str}/result", described=FETCHES)
+async def read_result(job_id: FromPath[str], api: Given, request: AnyRequest) -> Response[ResultAnswer] | Response[ErrorAnswer]:
+    """A job that failed answers with its own error and that error's status."""
+    job = _living(await _history(api, job_id))
+    match job.status:
+        case "done":
+            return Response(ResultAnswer(correlation_id=request.state.correlation_id, result=await _result(api, job)))
+        case "failed":
+            return refusal(request, failure_of(job), job_correlation_id=job.correlation_id)
+        case "cancelled":
+            raise Failure(Code.INVALID_STATE, "the job was cancelled; it has no result")
+        case _:
+            raise Failure(Code.NOT_READY, f"the job is {job.status}; its result is not there yet")
+
+
+async def _history(api: Api, job_id: str) -> list[Envelope]:
+    try:
+        parsed = UUID(job_id)
+    except ValueError:
+        return []
+    return await api.store.history(parsed) if str(parsed) == job_id.lower() else []
+
+
+def _living(history: list[Envelope]) -> Job:
+    job = fold(history)
+    if job.status == "expired":
+        raise Failure(Code.GONE, "the job has expired")
+    if job.requested is None:
+        raise Failure(Code.NOT_FOUND, "there is no such job")
+    return job
+
+
+async def _result(api: Api, job: Job) -> Result:
+    assert job.id  # noqa: S101  a job that is done has these two
+    assert job.clip  # noqa: S101  the same
+    return Result(
+        id=job.id,
+        video=await _signed(api, job.clip.video_key, f"{job.id}.mp4"),
+        burned_video=await _signed(api, job.burned.video_key, f"{job.id}.subbed.mp4") if job.burned else UNSET,
+        srt=await _signed(api, job.subtitles.srt_key, f"{job.id}.srt") if job.subtitles else UNSET,
+    )
+
+
+async def _signed(api: Api, key: str, filename: str) -> SignedFile:
+    url = await api.objects.results.signed_get(key, ttl=api.settings.signed_url_ttl_sec, filename=filename)
+    return SignedFile(key=key, url=url)

@@ -1,0 +1,212 @@
+"""What clients send, and how it becomes a ClipsRequested. Pure: every refusal names the field it is about."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from libs.common.domain.events import Accuracy, ClipsRequested, Priority, SourceType
+from libs.common.domain.failures import Code, Failure
+from services.api.languages import LANGUAGES
+from services.api.timecode import milliseconds
+
+MIB = 1024 * 1024
+MediaType = Annotated[str, Meta(max_length=127, pattern=r"^[A-Za-z0-9_.+-]+/[A-Za-z0-9_.+-]+$")]
+Url = Annotated[str, Meta(max_length=2048)]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, Meta(max_length=256)]
+
+
+class Refused(Failure):
+    """A request that names something wrong. `field` is the field's name on the wire, None for the body as a whole."""
+
+    def __init__(self, field: str | None, message: str, code: Code = Code.VALIDATION_FAILED) -> None:
+        super().__init__(code, message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What this service takes; the settings of the same names. Seconds, MiB and hours."""
+
+    max_clip_seconds: float
+    min_duration_sec: float
+    coerce_min_duration: bool
+    max_input_mb: int
+    retention_hours: float
+
+    @property
+    def largest(self) -> int:
+        """Bytes."""
+        return self.max_input_mb * MIB
+
+
+class ClipFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The range and what to make of it."""
+
+    start: Annotated[float | str | UnsetType, Meta(description="Where the clip begins: HH:MM:SS.mmm, MM:SS, seconds, or 1m30s.")] = UNSET
+    end: Annotated[float | str, Meta(description="Where it ends, written in the same ways. Milliseconds are kept.")]
+    with_subtitles: Annotated[bool, Meta(description="Transcribe the clip and give subtitles.")] = False
+    burn_subtitles: Annotated[bool, Meta(description="Also give a copy with the subtitles in the picture; needs withSubtitles.")] = False
+    subtitle_lang: Annotated[str, Meta(description="The spoken language: an ISO 639-1 code, or auto.")] = "auto"
+    priority: Annotated[Priority, Meta(description="fast is served before normal, normal before bulk.")] = Priority.NORMAL
+    accuracy: Annotated[Accuracy, Meta(description="exact: cut to the frame; fast: begin at the keyframe at or before start.")] = "exact"
+    callback_url: Annotated[str | None, Meta(description="Not supported yet: a request that names one is refused.")] = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16, description="Your labels, given back with the job.")] = {}
+
+
+class NewJob(ClipFields, frozen=True, kw_only=True):
+    """A range of a source that is there already."""
+
+    source_type: Annotated[SourceType, Meta(description="upload: uploadKey names the file; youtube: youtubeUrl the page.")]
+    upload_key: Annotated[str | None, Meta(description="The uploadKey that POST /api/uploads gave.")] = None
+    youtube_url: Annotated[Url | None, Meta(description="A URL that yt-dlp reads; where the operator allows it.")] = None
+
+
+class NewUpload(ClipFields, frozen=True, kw_only=True):
+    """The fields that go with a file in one multipart request; `metadata` is written as JSON there."""
+
+    source_type: Literal["upload"] = "upload"
+
+
+class UploadWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A file that the client wants to put into the storage itself."""
+
+    size: Annotated[int, Meta(ge=1, description="The file's size in bytes; exactly so many must be sent.")]
+    filename: Annotated[str, Meta(max_length=1024, description="The file's name; only its safe characters are kept.")] = ""
+    content_type: Annotated[MediaType, Meta(description="The file's media type; exactly this must be sent.")] = "application/octet-stream"
+
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+def decoded(kind: type[Body], body: bytes) -> Body:
+    """The JSON body as a Struct. Raises Refused: BAD_REQUEST for broken JSON, VALIDATION_FAILED naming the field."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(None, "the body is not valid JSON", Code.BAD_REQUEST) from error
+
+
+def from_form(fields: Mapping[str, str]) -> NewUpload:
+    """The text fields of a multipart request as a Struct. Raises Refused."""
+    values: dict[str, Any] = dict(fields)
+    if "metadata" in fields:
+        values["metadata"] = _json_field("metadata", fields["metadata"])
+    try:
+        return msgspec.convert(values, NewUpload, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from error
+
+
+def _json_field(name: str, text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise Refused(name, f"{name} must be a JSON object") from error
+
+
+_PLACE = re.compile(r" - at .*?`\$\.(\w+)[^`]*`$")
+_NAMED = re.compile(r"(?:unknown|required) field `(.*?)`$")
+
+
+def _refusal(complaint: str) -> Refused:
+    """msgspec's complaint, which ends with the place it is about."""
+    place = _PLACE.search(complaint) or _NAMED.search(complaint)
+    if place is None:
+        return Refused(None, complaint)
+    return Refused(place[1], f"{place[1]}: {_PLACE.sub('', complaint)}")
+
+
+def requested(fields: ClipFields, upload_key: str, limits: Limits, now: datetime) -> ClipsRequested:
+    """The event that opens a job on an upload. Raises Refused for the first field that is wrong."""
+    start, end = _range(fields, limits)
+    _check_subtitles(fields)
+    _check_extras(fields)
+    return ClipsRequested(
+        source_type="upload",
+        upload_key=upload_key,
+        start=start / 1000,
+        end=end / 1000,
+        accuracy=fields.accuracy,
+        with_subtitles=fields.with_subtitles,
+        burn_subtitles=fields.burn_subtitles,
+        subtitle_lang=fields.subtitle_lang.lower(),
+        metadata=fields.metadata,
+        expires_at=now + timedelta(hours=limits.retention_hours),
+    )
+
+
+def _range(fields: ClipFields, limits: Limits) -> tuple[int, int]:
+    """In milliseconds, so that no rounding decides whether a clip is too long."""
+    start, end = _time("start", fields.start), _time("end", fields.end)
+    least = round(limits.min_duration_sec * 1000)
+    if end < start or (end == start and not limits.coerce_min_duration):
+        raise Refused("end", "end must be after start")
+    if end - start < least:
+        if not limits.coerce_min_duration:
+            raise Refused("end", f"a clip must be at least {limits.min_duration_sec:g} s long")
+        end = start + least
+    if end - start > limits.max_clip_seconds * 1000:
+        too_long = f"the clip would be {(end - start) / 1000:g} s long; at most {limits.max_clip_seconds:g} s are allowed"
+        raise Refused("end", too_long, Code.CLIP_TOO_LONG)
+    return start, end
+
+
+def _time(name: str, value: float | str | UnsetType) -> int:
+    if value is UNSET:
+        raise Refused(name, f"{name} is required")
+    try:
+        return milliseconds(value)
+    except ValueError as error:
+        raise Refused(name, f"{name}: {error}") from error
+
+
+def _check_subtitles(fields: ClipFields) -> None:
+    if fields.burn_subtitles and not fields.with_subtitles:
+        raise Refused("burnSubtitles", "burnSubtitles needs withSubtitles")
+    if fields.subtitle_lang.lower() not in LANGUAGES | {"auto"}:
+        raise Refused("subtitleLang", "subtitleLang must be auto or a two-letter ISO 639-1 code")
+
+
+def _check_extras(fields: ClipFields) -> None:
+    if fields.callback_url is not None:
+        raise Refused("callbackUrl", "callbackUrl is not supported yet; ask for the job's status instead")
+    if any("\0" in text for item in fields.metadata.items() for text in item):  # Postgres can't store it
+        raise Refused("metadata", "metadata must not hold NUL characters")
+
+
+_UPLOAD_KEY = re.compile(r"uploads/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[A-Za-z0-9][\w.-]{0,127}", re.ASCII)
+
+
+def upload_key(job: NewJob) -> str:
+    """The key that a request to cut an upload names. Raises Refused unless it has the form of those we hand out."""
+    if job.source_type == "youtube":
+        raise Refused("sourceType", "this service does not fetch URLs", Code.YTDLP_DISABLED)
+    if job.youtube_url is not None:
+        raise Refused("youtubeUrl", "youtubeUrl goes with sourceType youtube only")
+    if job.upload_key is None:
+        raise Refused("uploadKey", "uploadKey is required for sourceType upload")
+    if not _UPLOAD_KEY.fullmatch(job.upload_key):
+        raise Refused("uploadKey", "uploadKey must be one that POST /api/uploads gave")
+    return job.upload_key
+
+
+def new_upload_key(upload_id: UUID, filename: str) -> str:
+    """A key that nobody has: the file's own name, as far as it is safe, under a random folder."""
+    name = re.split(r"[/\\]", filename)[-1]
+    stem, dot, extension = name.rpartition(".")
+    stem, extension = _safe(stem if dot else name), _safe(extension if dot else "")
+    return f"uploads/{upload_id}/{stem[:100] or 'file'}{'.' + extension[:16] if extension else ''}"
+
+
+def _safe(text: str) -> str:
+    """Letters, digits, dots, dashes and underscores of ASCII, beginning with a letter or digit."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")

@@ -1,0 +1,167 @@
+"""What clients read: a job and its events as they stand. Pure. What is not known is absent, never null."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from libs.common.domain.events import Accuracy, AnyEvent, ClipsRequested, CutPath, Envelope, Notice, Priority, SourceType, type_of
+from libs.common.domain.job import STAGE_WORDS, Job
+
+Status = Literal["queued", "processing", "done", "failed", "cancelled"]
+StageWord = Literal["queued", "resolving", "clipping", "transcribing", "burning"]
+Percent = Annotated[float, Meta(ge=0, le=100, description="0 to 100; 100 only when done.")]
+LAST_EVENTS = 10
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    pass
+
+
+class AcceptedJob(View, frozen=True, kw_only=True):
+    id: UUID
+    status: Status
+    progress: Percent
+    expires_at: Annotated[datetime, Meta(description="When the job and its files are deleted.")]
+
+
+class Accepted(View, frozen=True, kw_only=True):
+    """The job was taken on; Location says where its status is."""
+
+    correlation_id: str
+    job: AcceptedJob
+
+
+class JobError(View, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class JobView(View, frozen=True, kw_only=True):
+    id: UUID
+    status: Status
+    stage: StageWord
+    progress: Percent
+    source_type: SourceType
+    start: Annotated[float, Meta(description="Seconds, as asked.")]
+    end: Annotated[float, Meta(description="Seconds, as asked.")]
+    actual_start: Annotated[float | UnsetType, Meta(description="Seconds, as cut.")] = UNSET
+    actual_end: Annotated[float | UnsetType, Meta(description="Seconds, as cut.")] = UNSET
+    cut_path: Annotated[CutPath | UnsetType, Meta(description="How the clip was cut.")] = UNSET
+    accuracy: Accuracy
+    priority: Priority
+    attempts: Annotated[int, Meta(description="Attempts of the current stage.")]
+    with_subtitles: bool
+    burn_subtitles: bool
+    subtitle_lang: str
+    result_video_key: str | UnsetType = UNSET
+    result_video_burned_key: str | UnsetType = UNSET
+    result_srt_key: str | UnsetType = UNSET
+    warnings: Annotated[tuple[Notice, ...] | UnsetType, Meta(description="What went wrong without costing the clip.")] = UNSET
+    error: Annotated[JobError | UnsetType, Meta(description="Why the job failed.")] = UNSET
+    metadata: dict[str, str] | UnsetType = UNSET
+    correlation_id: Annotated[str, Meta(description="The creating request's id, which the job's logs carry in every service.")]
+    created_at: datetime
+    updated_at: datetime
+    expires_at: Annotated[datetime, Meta(description="When the job and its files are deleted.")]
+
+
+class EventView(View, frozen=True, kw_only=True):
+    ts: datetime
+    type: str
+    data: dict[str, Any]
+
+
+class JobAnswer(View, frozen=True, kw_only=True):
+    correlation_id: str
+    job: JobView
+    events: Annotated[tuple[EventView, ...], Meta(description="The last 10, oldest first.")]
+
+
+class SignedFile(View, frozen=True, kw_only=True):
+    key: str
+    url: Annotated[str, Meta(description="Signed: whoever has it can read the file until it expires.")]
+
+
+class Result(View, frozen=True, kw_only=True):
+    id: UUID
+    video: SignedFile
+    burned_video: SignedFile | UnsetType = UNSET
+    srt: SignedFile | UnsetType = UNSET
+
+
+class ResultAnswer(View, frozen=True, kw_only=True):
+    correlation_id: str
+    result: Result
+
+
+class UploadTicket(View, frozen=True, kw_only=True):
+    """Send the file's bytes to `url` with exactly this method and these headers; then create the job with `uploadKey`."""
+
+    upload_key: str
+    url: str
+    method: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+def accepted_job(envelope: Envelope, requested: ClipsRequested) -> AcceptedJob:
+    return AcceptedJob(id=envelope.job_id, status="queued", progress=0.0, expires_at=requested.expires_at)
+
+
+def job_view(job: Job) -> JobView:
+    """Of a job that was requested and has not expired."""
+    asked, clip = job.requested, job.clip
+    assert job.id and asked and job.created_at and job.updated_at  # noqa: PT018, S101  every requested job has them
+    return JobView(
+        id=job.id,
+        status=_status(job),
+        stage=_stage(job),
+        progress=round(job.progress, 1),
+        source_type=asked.source_type,
+        start=asked.start,
+        end=asked.end,
+        actual_start=clip.actual_start if clip else UNSET,
+        actual_end=clip.actual_end if clip else UNSET,
+        cut_path=clip.cut_path if clip else UNSET,
+        accuracy=asked.accuracy,
+        priority=job.priority,
+        attempts=job.attempts_of(job.stage, job.run) if job.stage else 0,
+        with_subtitles=asked.with_subtitles,
+        burn_subtitles=asked.burn_subtitles,
+        subtitle_lang=asked.subtitle_lang,
+        result_video_key=clip.video_key if clip else UNSET,
+        result_video_burned_key=job.burned.video_key if job.burned else UNSET,
+        result_srt_key=job.subtitles.srt_key if job.subtitles else UNSET,
+        warnings=job.warnings or UNSET,
+        error=JobError(code=job.failure.code, message=job.failure.message) if job.failure else UNSET,
+        metadata=asked.metadata or UNSET,
+        correlation_id=job.correlation_id,
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+        expires_at=asked.expires_at,
+    )
+
+
+def _status(job: Job) -> Status:
+    """A job that is unknown or expired has no view."""
+    return cast("Status", job.status)
+
+
+def _stage(job: Job) -> StageWord:
+    return cast("StageWord", STAGE_WORDS[job.stage]) if job.stage else "queued"
+
+
+def last_events(history: list[Envelope]) -> tuple[EventView, ...]:
+    return tuple(EventView(ts=envelope.at, type=type_of(envelope.event), data=_data(envelope.event)) for envelope in history[-LAST_EVENTS:])
+
+
+PRIVATE = frozenset({"type", "worker", "callbackUrl", "sourceUrl"})
+"""The type stands beside the data; our hosts are nobody's business; a URL may carry a secret."""
+
+
+def _data(event: AnyEvent) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    return {name: value for name, value in fields.items() if name not in PRIVATE and value is not None}

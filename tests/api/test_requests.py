@@ -1,0 +1,232 @@
+"""From what clients send to the event that opens a job."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.common.domain.events import ClipsRequested, Priority
+from libs.common.domain.failures import Code
+from services.api.requests import (
+    ClipFields,
+    Limits,
+    NewJob,
+    NewUpload,
+    Refused,
+    UploadWish,
+    decoded,
+    from_form,
+    new_upload_key,
+    requested,
+    upload_key,
+)
+from tests.fakes import NOW
+
+KEY = f"uploads/{uuid4()}/talk.mp4"
+LIMITS = Limits(max_clip_seconds=120, min_duration_sec=0.5, coerce_min_duration=False, max_input_mb=1, retention_hours=72)
+
+
+def wanted(**fields: Any) -> ClipFields:
+    given = {"start": 1, "end": 3, **fields}
+    return msgspec.convert({name: value for name, value in given.items() if value is not None}, ClipFields)
+
+
+def opening(limits: Limits = LIMITS, **fields: Any) -> ClipsRequested:
+    return requested(wanted(**fields), KEY, limits, NOW)
+
+
+def refusal(**fields: Any) -> tuple[str | None, Code]:
+    with pytest.raises(Refused) as refused:
+        opening(**fields)
+    return refused.value.field, refused.value.code
+
+
+def test_a_request_becomes_the_event_with_its_defaults() -> None:
+    assert opening() == ClipsRequested(
+        source_type="upload", upload_key=KEY, start=1.0, end=3.0, expires_at=NOW + timedelta(hours=72), subtitle_lang="auto"
+    )
+
+
+def test_all_that_was_asked_is_in_the_event() -> None:
+    event = opening(
+        start="00:00:01.250",
+        end="1m1s",
+        withSubtitles=True,
+        burnSubtitles=True,
+        subtitleLang="DE",
+        accuracy="fast",
+        metadata={"show": "42"},
+    )
+    assert (event.start, event.end) == (1.25, 61.0)
+    assert (event.with_subtitles, event.burn_subtitles, event.subtitle_lang) == (True, True, "de")
+    assert (event.accuracy, event.metadata) == ("fast", {"show": "42"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"start": None}, "start"),
+        ({"start": "soon"}, "start"),
+        ({"end": -1}, "end"),
+        ({"start": 3, "end": 3}, "end"),
+        ({"start": 3, "end": 2.9}, "end"),
+        ({"start": 3, "end": 3.499}, "end"),
+        ({"burnSubtitles": True}, "burnSubtitles"),
+        ({"withSubtitles": True, "subtitleLang": "xx"}, "subtitleLang"),
+        ({"subtitleLang": "english"}, "subtitleLang"),
+        ({"callbackUrl": "https://example.com/hook"}, "callbackUrl"),
+        ({"metadata": {"a": "\0"}}, "metadata"),
+        ({"metadata": {"\0": "a"}}, "metadata"),
+    ],
+)
+def test_a_wrong_field_is_named(fields: dict[str, Any], field: str) -> None:
+    assert refusal(**fields) == (field, Code.VALIDATION_FAILED)
+
+
+def test_a_clip_may_be_exactly_as_long_as_allowed_and_not_a_millisecond_longer() -> None:
+    assert opening(start=10.1, end=130.1).end == 130.1
+    assert refusal(start=10.1, end=130.101) == ("end", Code.CLIP_TOO_LONG)
+
+
+def test_a_clip_that_is_too_short_is_lengthened_only_when_the_operator_says_so() -> None:
+    coerce = replace(LIMITS, coerce_min_duration=True)
+    assert opening(coerce, start=3, end=3.1).end == 3.5
+    assert opening(coerce, start=3, end=3).end == 3.5
+    assert refusal(start=3, end=3.1) == ("end", Code.VALIDATION_FAILED)
+
+
+@given(start=st.integers(0, 10_000_000), length=st.integers(500, 120_000))
+def test_any_allowed_range_passes_unchanged(start: int, length: int) -> None:
+    event = opening(start=start / 1000, end=(start + length) / 1000)
+    assert (round(event.start * 1000), round(event.end * 1000)) == (start, start + length)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "code"),
+    [
+        (b"", None, Code.BAD_REQUEST),
+        (b"{", None, Code.BAD_REQUEST),
+        (b'{"start": NaN}', None, Code.BAD_REQUEST),
+        (b'{"start": "\xff"}', None, Code.BAD_REQUEST),
+        (b'{"start": "\\ud800"}', None, Code.BAD_REQUEST),
+        (b"[]", None, Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload"}', "end", Code.VALIDATION_FAILED),
+        (b'{"end": 1}', "sourceType", Code.VALIDATION_FAILED),
+        (b'{"end": 1, "sourceType": "tape"}', "sourceType", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "end": null}', "end", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "start": null}', "start", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "colour": "red"}', "colour", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "source_type": "upload"}', "source_type", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "start": true}', "start", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "start": 1e999}', "start", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "withSubtitles": "true"}', "withSubtitles", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "priority": "now"}', "priority", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "accuracy": "good"}', "accuracy", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "metadata": {"a": 1}}', "metadata", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "metadata": {"": "a"}}', "metadata", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "metadata": {"a": "%s"}}' % (b"b" * 257), "metadata", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "metadata": {%s}}' % b",".join(b'"%d":""' % n for n in range(17)), "metadata", Code.VALIDATION_FAILED),
+    ],
+)
+def test_a_body_that_does_not_fit_is_refused_with_its_field(body: bytes, field: str | None, code: Code) -> None:
+    with pytest.raises(Refused) as refused:
+        decoded(NewJob, body)
+    assert (refused.value.field, refused.value.code) == (field, code)
+
+
+@given(st.binary())
+def test_no_body_breaks_the_decoder(body: bytes) -> None:
+    with pytest.raises(Refused):
+        decoded(NewJob, body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "code"),
+    [
+        ({"sourceType": "youtube", "youtubeUrl": "https://youtu.be/x"}, "sourceType", Code.YTDLP_DISABLED),
+        ({"sourceType": "youtube"}, "sourceType", Code.YTDLP_DISABLED),
+        ({"sourceType": "upload"}, "uploadKey", Code.VALIDATION_FAILED),
+        ({"sourceType": "upload", "uploadKey": KEY, "youtubeUrl": "x"}, "youtubeUrl", Code.VALIDATION_FAILED),
+        *(
+            ({"sourceType": "upload", "uploadKey": key}, "uploadKey", Code.VALIDATION_FAILED)
+            for key in (
+                "",
+                "talk.mp4",
+                f"{KEY}/..",
+                f"/{KEY}",
+                f"{KEY}\n",
+                KEY.replace("uploads", "sources"),
+                "uploads/1/talk.mp4",
+                f"{KEY}?a=b",
+            )
+        ),
+    ],
+)
+def test_a_source_that_we_did_not_hand_out_is_refused(fields: dict[str, Any], field: str, code: Code) -> None:
+    with pytest.raises(Refused) as refused:
+        upload_key(msgspec.convert({"end": 1, **fields}, NewJob))
+    assert (refused.value.field, refused.value.code) == (field, code)
+
+
+@given(st.text())
+def test_whatever_a_file_is_called_its_key_is_one_that_we_take_back(filename: str) -> None:
+    upload_id = uuid4()
+    key = new_upload_key(upload_id, filename)
+    assert key.startswith(f"uploads/{upload_id}/")
+    assert upload_key(NewJob(end=1, source_type="upload", upload_key=key)) == key
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("talk.mp4", "talk.mp4"),
+        ("My talk (1).MP4", "My_talk_1.MP4"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\videos\\a.mov", "a.mov"),
+        ("видео.mp4", "file.mp4"),
+        (".mp4", "file.mp4"),
+        ("", "file"),
+        ("x" * 300 + ".mkv", "x" * 100 + ".mkv"),
+    ],
+)
+def test_a_key_keeps_what_is_safe_of_the_files_name(filename: str, name: str) -> None:
+    assert re.sub(r"^uploads/[^/]+/", "", new_upload_key(uuid4(), filename)) == name
+
+
+def test_text_fields_of_a_form_are_read_as_what_they_mean() -> None:
+    form = {"start": "12.5", "end": "0:20", "withSubtitles": "true", "burnSubtitles": "0", "priority": "bulk", "metadata": '{"a":"b"}'}
+    assert from_form(form) == NewUpload(start="12.5", end="0:20", with_subtitles=True, priority=Priority.BULK, metadata={"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"withSubtitles": "maybe"}, "withSubtitles"),
+        ({"metadata": "a=b"}, "metadata"),
+        ({"metadata": "[]"}, "metadata"),
+        ({"uploadKey": KEY}, "uploadKey"),
+        ({"sourceType": "youtube"}, "sourceType"),
+    ],
+)
+def test_a_wrong_form_field_is_named(form: dict[str, str], field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        from_form(form)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"size": 0}', b'{"size": "5"}', b'{"size": 5, "contentType": "a"}', b'{"size": 5, "contentType": "a/b\\nc"}']
+)
+def test_a_wish_to_upload_that_makes_no_sense_is_refused(body: bytes) -> None:
+    with pytest.raises(Refused):
+        decoded(UploadWish, body)
+
+
+def test_the_largest_source_is_counted_in_mebibytes() -> None:
+    assert LIMITS.largest == 1024 * 1024
