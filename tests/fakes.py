@@ -1,7 +1,7 @@
 """In-memory stand-ins for the outside world, a few lines each. The conformance suite holds the store's to the real one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ class MemoryEventStore:
     def __init__(self) -> None:
         self.rows: list[Envelope] = []
         self.index: dict[UUID, tuple[datetime, bool]] = {}
+        self.leases: set[str] = set()
 
     async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
         standing = next((row for row in self.rows if row.id == envelope.id), None)
@@ -53,9 +54,18 @@ class MemoryEventStore:
         self.rows = [row for row in self.rows if row.job_id != job_id]
         self.index.pop(job_id, None)
 
+    async def is_upload_needed(self, key: str) -> bool:
+        return any(isinstance(row.event, ClipsRequested) and row.event.upload_key == key for row in self.rows)
+
     @asynccontextmanager
-    async def lease(self, name: str):
-        yield bool(name)
+    async def lease(self, name: str) -> AsyncIterator[bool]:
+        held = name not in self.leases
+        self.leases.add(name)
+        try:
+            yield held
+        finally:
+            if held:
+                self.leases.discard(name)
 
     async def ping(self) -> None:
         return None
@@ -66,8 +76,9 @@ class MemoryBus:
     published: list[Envelope] = field(default_factory=list)
     buried: list[tuple[bytes, StageName, Failure, int]] = field(default_factory=list)
 
-    async def publish(self, envelope: Envelope) -> None:
+    async def publish(self, envelope: Envelope) -> bool:
         self.published.append(envelope)
+        return True
 
     async def bury(self, delivery: "MemoryDelivery", stage: StageName, failure: Failure, attempts: int) -> None:
         self.buried.append((delivery.body, stage, failure, attempts))

@@ -107,6 +107,22 @@ async def test_an_expired_job_leaves_a_tombstone_and_then_nothing(store: EventSt
     assert job_id not in await store.expired(NOW, 10_000)
 
 
+async def test_an_upload_is_needed_while_a_job_of_it_stands(store: EventStore) -> None:
+    key = f"uploads/{uuid4()}/file.mp4"
+    assert not await store.is_upload_needed(key)
+    job_id = await written(store, history(requested(upload_key=key), ready()))
+    assert await store.is_upload_needed(key)
+    await store.purge(job_id)
+    assert not await store.is_upload_needed(key)
+
+
+async def test_a_lease_has_one_holder_at_a_time(store: EventStore) -> None:
+    async with store.lease("sweep") as first, store.lease("sweep") as second, store.lease("other") as other:
+        assert (first, second, other) == (True, False, True)
+    async with store.lease("sweep") as again:
+        assert again
+
+
 async def test_an_event_of_a_newer_version_is_passed_over(servers: dict[str, str]) -> None:
     events = history(requested(), ready())
     async with open_event_store(servers["DATABASE_URL"]) as store:

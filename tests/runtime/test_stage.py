@@ -16,6 +16,7 @@ from libs.common.domain.events import (
     ClipUploaded,
     Envelope,
     JobCancelled,
+    JobExpired,
     JobFailed,
     JobReplayed,
     SourceReady,
@@ -218,6 +219,13 @@ async def test_a_message_of_a_job_that_nobody_knows_is_kept_in_the_dead_letters(
     delivery = await desk.deliver(MemoryDelivery.of(envelope(ready())))
     assert delivery.did == ["term"]
     assert desk.bus.buried[0][2].code is Code.NOT_FOUND
+
+
+async def test_a_late_message_of_a_forgotten_job_is_no_dead_letter(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.store.rows[:] = [envelope(JobExpired(), desk.cause.job_id)]
+    assert (await desk.deliver()).did == ["ack"]
+    assert desk.bus.buried == []
 
 
 async def test_an_unexpected_error_keeps_its_details_out_of_the_history(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ PLANS: dict[str, Callable[[LocalServers], None]] = {
 @asynccontextmanager
 async def embedded_servers(home: Path, environ: Mapping[str, str]) -> AsyncIterator[LocalServers]:
     """`local_servers` with its handles: for tests that kill and restart a single server."""
-    home = home.absolute()  # noqa: ASYNC240 - asks for nothing but the working folder
+    home = home.absolute()
     with held(home):
         servers = LocalServers(home, environ)
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 PORTS = range(20000, 32000)
 
 
-class HomeInUse(RuntimeError):  # noqa: N818 - says what is the case
+class HomeInUse(RuntimeError):
     """Another running stack holds this state folder."""
 
 

@@ -21,7 +21,7 @@ _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1,
 _CAP_DAC_OVERRIDE, _CAPABILITY_VERSION_3 = 1, 0x20080522
 
 
-class ServerFailed(RuntimeError):  # noqa: N818 - says what is the case
+class ServerFailed(RuntimeError):
     """A local server did not come up; the message ends with the tail of its log."""
 
 

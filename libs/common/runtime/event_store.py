@@ -6,7 +6,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from importlib.resources import files
 from typing import Any, Protocol
@@ -56,6 +56,14 @@ class EventStore(Protocol):
         """Delete all that is known of the job."""
         ...
 
+    async def is_upload_needed(self, key: str) -> bool:
+        """Whether a job that isn't forgotten yet asked for a clip of this upload."""
+        ...
+
+    def lease(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """True for one holder of this name at a time, False at once for the others; a holder that dies gives it up."""
+        ...
+
     async def ping(self) -> None:
         """Raises Failure(outage="postgres") unless the database answers."""
         ...
@@ -86,7 +94,7 @@ class PostgresEventStore:
         if isinstance(event, JobReplayed):
             raise TypeError("a replay opens its job again: say when it expires")
         seq = await self._value("append", *values)
-        return seq  # noqa: RET504  typed above
+        return seq
 
     async def _standing(self, envelope: Envelope) -> Envelope:
         row = await self._value("standing", envelope.id)
@@ -110,6 +118,22 @@ class PostgresEventStore:
 
     async def purge(self, job_id: UUID) -> None:
         await self._rows("purge", job_id)
+
+    async def is_upload_needed(self, key: str) -> bool:
+        return bool(await self._value("is_upload_needed", key))
+
+    @asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[bool]:
+        """An advisory lock of one connection: asyncpg frees it when the connection goes back to the pool, Postgres when it breaks."""
+        with _as_outage(), measured("postgres", "lease"):
+            connection = await self._pool.acquire(timeout=5)
+        try:
+            with _as_outage():
+                held = await connection.fetchval(_SQL["lease"], name)
+            yield held
+        finally:
+            with _as_outage():
+                await self._pool.release(connection)
 
     async def ping(self) -> None:
         with _as_outage(), measured("postgres", "ping"):

@@ -43,3 +43,9 @@ UPDATE job_index SET open = false, expires_at = $2 WHERE job_id = $1
 -- name: purge
 WITH gone AS (DELETE FROM job_events WHERE job_id = $1)
 DELETE FROM job_index WHERE job_id = $1
+
+-- name: is_upload_needed
+SELECT EXISTS (SELECT FROM job_events WHERE type = 'clips.requested' AND envelope -> 'event' ->> 'uploadKey' = $1)
+
+-- name: lease
+SELECT pg_try_advisory_lock(hashtextextended($1, 0))

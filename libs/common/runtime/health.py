@@ -64,16 +64,20 @@ class Health:
         began = time.perf_counter()
         try:
             await asyncio.wait_for(self._pings[name](), PING_LIMIT)
-            up = True
-        except (Failure, TimeoutError):
-            up = False
-        self._note(name, Pulse(up, time.perf_counter() - began))
+            up, why = True, None
+        except Failure as failure:
+            up, why = False, failure.message
+        except TimeoutError:
+            up, why = False, "no answer"
+        self._note(name, Pulse(up, time.perf_counter() - began), why)
         return up
 
-    def _note(self, name: str, pulse: Pulse) -> None:
+    def _note(self, name: str, pulse: Pulse, why: str | None) -> None:
         before = self.pulses.get(name)
-        if before is None or before.up != pulse.up:
-            log.log(20 if pulse.up else 40, "dependency is up" if pulse.up else "dependency is down", dependency=name)
+        if pulse.up and not (before and before.up):
+            log.info("dependency is up", dependency=name)
+        elif not pulse.up and (before is None or before.up):
+            log.error("dependency is down", dependency=name, error=why)
         self.pulses[name] = pulse
         DEPENDENCY_UP.labels(name).set(pulse.up)
 

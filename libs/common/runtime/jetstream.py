@@ -54,8 +54,8 @@ def headers_of(envelope: Envelope) -> dict[str, str]:
     return headers | ({"traceparent": envelope.traceparent} if envelope.traceparent else {})
 
 
-class Delivery(Protocol):
-    """One message in our hands, until it is acked, handed back or ended."""
+class Message(Protocol):
+    """A message as its stream keeps it; `sequence` is its place there."""
 
     @property
     def body(self) -> bytes: ...
@@ -64,9 +64,11 @@ class Delivery(Protocol):
     @property
     def headers(self) -> dict[str, str]: ...
     @property
-    def sequence(self) -> int:
-        """Its place in the stream."""
-        ...
+    def sequence(self) -> int: ...
+
+
+class Delivery(Message, Protocol):
+    """One message in our hands, until it is acked, handed back or ended."""
 
     @property
     def is_by_hand(self) -> bool:
@@ -80,11 +82,14 @@ class Delivery(Protocol):
 
 
 class Bus(Protocol):
-    async def publish(self, envelope: Envelope) -> None:
-        """Put the event where its consumer finds it, confirmed; nothing for one that does not travel."""
+    async def publish(self, envelope: Envelope) -> bool:
+        """Put the event where its consumer finds it, confirmed; nothing for one that does not travel.
+
+        False when the stream had this message within its duplicate window, and dropped it.
+        """
         ...
 
-    async def bury(self, delivery: Delivery, stage: StageName, failure: Failure, attempts: int) -> None:
+    async def bury(self, message: Message, stage: StageName, failure: Failure, attempts: int) -> None:
         """Copy the message, whole, to the dead letters, with the reason in its headers."""
         ...
 
@@ -106,20 +111,20 @@ class JetStreamDelivery:
         return "Nats-Msg-Id" not in self.headers
 
     async def in_progress(self) -> None:
-        with _as_outage():
+        with as_outage():
             await self._msg.in_progress()
 
     async def ack(self) -> None:
-        with _as_outage(), measured("nats", "ack"):
+        with as_outage(), measured("nats", "ack"):
             await self._msg.ack_sync(timeout=PUBLISH_TIMEOUT)
 
     async def nak(self, delay: float) -> None:
-        with _as_outage():
+        with as_outage():
             await self._msg.nak(delay=max(delay, 0.001))
 
     async def term(self, reason: str) -> None:
         """nats-py's term() takes no reason; the server does, and tells it in the advisory."""
-        with _as_outage(), measured("nats", "term"):
+        with as_outage(), measured("nats", "term"):
             await self._msg._client.publish(self._msg.reply, f"+TERM {reason}".encode())  # noqa: SLF001  no public way to the reply's connection
             await self._msg._client.flush(timeout=int(PUBLISH_TIMEOUT))  # noqa: SLF001  the same
 
@@ -129,33 +134,34 @@ class JetStreamBus:
         self.client = client
         self.js = js
 
-    async def publish(self, envelope: Envelope) -> None:
+    async def publish(self, envelope: Envelope) -> bool:
         event_type = type_of(envelope.event)
-        if event_type in SUBJECTS.values():
-            await self.send(subject_for(event_type, envelope.priority), encode(envelope), headers_of(envelope), stream=CLIPS)
+        if event_type not in SUBJECTS.values():
+            return True
+        return not await self.send(subject_for(event_type, envelope.priority), encode(envelope), headers_of(envelope), stream=CLIPS)
 
-    async def bury(self, delivery: Delivery, stage: StageName, failure: Failure, attempts: int) -> None:
+    async def bury(self, message: Message, stage: StageName, failure: Failure, attempts: int) -> None:
         reason = {
             "Clip-Error-Code": failure.code.value,
             "Clip-Error-Message": " ".join(failure.message.split())[:500],
             "Clip-Attempts": str(attempts),
             "Clip-Stage": stage.value,
-            "Clip-Original-Subject": delivery.subject,
-            "Clip-Stream-Seq": str(delivery.sequence),
-            "Nats-Msg-Id": f"{CLIPS}:{delivery.sequence}",
+            "Clip-Original-Subject": message.subject,
+            "Clip-Stream-Seq": str(message.sequence),
+            "Nats-Msg-Id": f"{CLIPS}:{message.sequence}",
         }
-        await self.send(f"dlq.{delivery.subject}", delivery.body, delivery.headers | reason, stream=DLQ)
+        await self.send(f"dlq.{message.subject}", message.body, message.headers | reason, stream=DLQ)
 
     async def send(self, subject: str, body: bytes, headers: dict[str, str], *, stream: str) -> bool:
         """Publish and await the stream's word; True if the stream had this message already."""
         self._be_connected()
-        with _as_outage(), measured("nats", "publish"):
+        with as_outage(), measured("nats", "publish"):
             ack = await self.js.publish(subject, body, timeout=PUBLISH_TIMEOUT, stream=stream, headers=headers)
             return bool(ack.duplicate)
 
     async def ping(self) -> None:
         self._be_connected()
-        with _as_outage():
+        with as_outage():
             await self.client.flush(timeout=3)
 
     def _be_connected(self) -> None:
@@ -174,7 +180,7 @@ class Lane:
     async def take(self, *, wait: float = 0.0) -> JetStreamDelivery | None:
         """The lane's next message, or None if none came within `wait` seconds. Never cancelled in the middle: that would lose time."""
         self._bus._be_connected()  # noqa: SLF001  the same module
-        with _as_outage():
+        with as_outage():
             msg = await self._ask({"batch": 1} | ({"expires": int(wait * 1e9)} if wait else {"no_wait": True}), wait + 2)
         status = (msg.headers or {}).get("Status") if msg else None
         if msg is None or status in {"404", "408", "409"}:
@@ -241,7 +247,7 @@ async def _note_return() -> None:
     log.info("the message server is back")
 
 
-class _as_outage:  # noqa: N801  reads as the phrase that it is
+class as_outage:  # noqa: N801  reads as the phrase that it is
     """nats-py's ways of saying that the server is away, as our Failure."""
 
     def __enter__(self) -> None:

@@ -162,6 +162,8 @@ class Work:
     async def verdict(self, *, last: bool = False) -> Verdict:
         """Look at the job first; only what is not answered, not over and not spent is worked on."""
         self.job = fold(await self.world.store.history(self.cause.job_id))
+        if self.job.status == "expired":
+            return Ignore("job is expired")
         if self.job.requested is None:
             return GiveUp(Failure(Code.NOT_FOUND, "no such job"))
         if self.delivery.is_by_hand:

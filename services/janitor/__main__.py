@@ -1,0 +1,14 @@
+"""The janitor: lost messages, dead letters, what has expired, and the measures of the queues."""
+
+from libs.common.runtime.service import run_tasks
+from services.janitor.advisories import heed_advisories
+from services.janitor.dlq_service import serve_replays
+from services.janitor.queues import measure_queues
+from services.janitor.reconciler import reconcile
+from services.janitor.retention import retire
+from services.janitor.settings import JanitorSettings
+
+TASKS = (reconcile, serve_replays, heed_advisories, retire, measure_queues)
+
+if __name__ == "__main__":
+    run_tasks("janitor", TASKS, JanitorSettings)
