@@ -26,9 +26,13 @@ def _answers() -> TextIO:
     return answers
 
 
+QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1"}
+"""Nothing is fetched and nothing is reported: onnxruntime, which finds the voice, else keeps a database in ~/.cache and sends it."""
+
+
 def _load(folder: str, threads: int) -> Any:
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    from faster_whisper import WhisperModel  # noqa: PLC0415  after the variable above, which is read at import
+    os.environ.update(QUIET)
+    from faster_whisper import WhisperModel  # noqa: PLC0415  after the variables above, which are read at import
 
     return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True)
 

@@ -139,3 +139,12 @@ async def test_closing_ends_every_recogniser():
         pids = [recogniser.pid for recogniser in opened.recognisers]
         assert len({*pids}) == 2
     assert all(pid and is_gone(pid) for pid in pids)
+
+
+async def test_nothing_is_left_in_the_home_folder_nor_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """onnxruntime keeps a telemetry database there unless it is told not to."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    async with one_recogniser() as (local, _):
+        await local.transcribe(speech(BECKETT), language="en")
+    assert list(tmp_path.rglob("*")) == []
