@@ -11,8 +11,8 @@ import msgspec
 
 from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, StageName, encode
 from libs.common.domain.failures import Failure
+from libs.common.domain.subjects import headers_of
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import headers_of
 
 
 class MemoryEventStore:

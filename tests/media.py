@@ -44,7 +44,7 @@ def make(
     after: tuple[str, ...] = (),
     seconds: float | None = None,
 ) -> Path:
-    """A file of numbered pictures and beeps; `video` or `audio` None leaves that out. Options of ffmpeg: `before` those of input, `after` of output."""
+    """A file of numbered pictures and beeps; `video` or `audio` None: without. `before` and `after` are options of input and output."""
     numerator, _, denominator = rate.partition("/")
     length = seconds or frames * int(denominator or 1) / int(numerator)
     inputs, maps = list(before), []
@@ -59,8 +59,10 @@ def make(
     return path
 
 
-def remuxed(source: Path, path: Path, *options: str) -> Path:
-    _run([FFMPEG, "-v", "error", "-y", "-i", str(source), "-map", "0", "-c", "copy", *options, str(path)])
+def remuxed(source: Path, path: Path, *options: str, plus: Path | None = None) -> Path:
+    """The same streams in another container; `plus` is a second input, for options such as `-map 1`."""
+    inputs = ["-i", str(source), *(["-i", str(plus)] if plus else [])]
+    _run([FFMPEG, "-v", "error", "-y", *inputs, "-map", "0", "-c", "copy", *options, str(path)])
     return path
 
 
@@ -76,13 +78,10 @@ def turned(path: Path) -> Path:
 
 def numbers(path: Path, *, options: tuple[str, ...] = ("-noautorotate",)) -> list[int]:
     """The numbers that the file's pictures carry, in the order in which they are shown."""
-    raw = _run([FFMPEG, "-v", "error", *options, "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough", *_gray()])
+    every = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+    raw = _run([FFMPEG, "-v", "error", *options, "-i", str(path), *every])
     size = WIDTH * HEIGHT
     return [_number(raw[n : n + size]) for n in range(0, len(raw), size)]
-
-
-def _gray() -> tuple[str, ...]:
-    return ("-f", "rawvideo", "-pix_fmt", "gray", "-")
 
 
 def _number(gray: bytes) -> int:
@@ -92,7 +91,7 @@ def _number(gray: bytes) -> int:
 
 def beeps(path: Path, *, options: tuple[str, ...] = ()) -> list[float]:
     """When beeps begin, in seconds from the file's beginning."""
-    sound = ("-map", "0:a:0", "-af", f"aresample={RATE}:async=1:first_pts=0", "-ac", "1", "-f", "s16le", "-")
+    sound = ("-map", "0:a:0", "-af", f"aresample={RATE}:async=1:min_hard_comp=0.001:first_pts=0", "-ac", "1", "-f", "s16le", "-")
     samples = array.array("h", _run([FFMPEG, "-v", "error", *options, "-i", str(path), *sound]))
     loud = [n for n in range(len(samples)) if abs(samples[n]) > 6000]
     return [loud[n] / RATE for n in range(len(loud)) if n == 0 or loud[n] - loud[n - 1] > RATE // 4]

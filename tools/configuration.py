@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from services.clipper.settings import ClipperSettings
-from services.resolver.settings import ResolverSettings
-
 from libs.common.runtime.settings import CommonSettings, describe
 from services.api.settings import ApiSettings
 from services.asr.settings import AsrSettings
+from services.clipper.settings import ClipperSettings
 from services.janitor.settings import JanitorSettings
+from services.resolver.settings import ResolverSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 SERVICES: dict[str, type[CommonSettings]] = {

@@ -45,6 +45,6 @@ def extraction(ffmpeg: str, clip: str, seconds: float) -> tuple[str, ...]:
         *(ffmpeg, "-nostdin", "-hide_banner", "-v", "error", "-y", "-filter_threads", "1"),
         *("-protocol_whitelist", "file", "-format_whitelist", "mov", "-f", "mov", "-threads", "1", "-i", clip),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
-        *("-af", "aresample=16000:async=1:first_pts=0,apad", "-t", f"{seconds:.6f}"),
+        *("-af", "aresample=16000:async=1:min_hard_comp=0.01:first_pts=0,apad", "-t", f"{seconds:.6f}"),
         *("-ac", "1", "-threads", "1", "-c:a", "flac", "-f", "flac", NAME),
     )

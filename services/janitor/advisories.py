@@ -12,8 +12,9 @@ import msgspec
 from libs.common.domain.events import AsrFailed, BurnFailed, Envelope, Failed, JobFailed, Priority, StageName, answer_id, decode, type_of
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, apply, fold
+from libs.common.domain.subjects import ADVISORIES, CLIPS, durable
 from libs.common.runtime.event_store import EventStore
-from libs.common.runtime.jetstream import ADVISORIES, CLIPS, JetStreamBus, durable
+from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
 from libs.common.runtime.telemetry import DEAD_LETTERS, EVENTS_WRITTEN, JOBS_FINISHED, logger

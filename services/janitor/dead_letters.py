@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from libs.common.domain.events import CONSUMES, Envelope, StageName, decode
 from libs.common.domain.job import Job
-from libs.common.runtime.jetstream import DLQ
+from libs.common.domain.subjects import DLQ
 
 USAGE = 'send one of {"seq":12}, {"jobId":"<uuid>"}, {"stage":"clipper"}, {"all":true}; optionally "by" (your name), "after" (a sequence)'
 

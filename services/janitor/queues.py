@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from libs.common.domain.events import SUBJECTS, Priority, StageName
-from libs.common.runtime.jetstream import CLIPS, DLQ, JetStreamBus, durable, subject_for
+from libs.common.domain.subjects import CLIPS, DLQ, durable, subject_for
+from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import Depth, StoredMessages
 from services.janitor.metrics import DEAD_LETTERS_WAITING, QUEUE_ACK_PENDING, QUEUE_OLDEST_SECONDS, QUEUE_PENDING

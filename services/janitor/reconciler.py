@@ -12,8 +12,9 @@ import msgspec
 
 from libs.common.domain.events import SUBJECTS, Envelope, decode, type_of
 from libs.common.domain.job import Job, fold
+from libs.common.domain.subjects import CLIPS, subject_for
 from libs.common.runtime.event_store import EventStore
-from libs.common.runtime.jetstream import CLIPS, JetStreamBus, subject_for
+from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
 from libs.common.runtime.telemetry import logger

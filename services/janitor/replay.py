@@ -13,8 +13,9 @@ import msgspec
 
 from libs.common.domain.events import JobReplayed, StageName, replay_id, type_of
 from libs.common.domain.job import Job, fold
+from libs.common.domain.subjects import DLQ
 from libs.common.runtime.event_store import EventStore
-from libs.common.runtime.jetstream import DLQ, JetStreamBus
+from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.stored_messages import StoredMessages
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
 from services.janitor.dead_letters import DeadLetter, Refuse, ReplayRequest, Rerun, decision

@@ -47,7 +47,11 @@ class Running:
 async def running(environ: dict[str, str], **changes: str) -> AsyncIterator[tuple[httpx.AsyncClient, Connections]]:
     """An API in this process, with settings changed as named."""
     settings = load(ApiSettings, {**environ, "PORT": "0", "MAX_INPUT_MB": "300", **changes})
-    async with connections(settings, "api", needed=NEEDED) as to, serving(settings, to) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with (
+        connections(settings, "api", needed=NEEDED) as to,
+        serving(settings, to) as url,
+        httpx.AsyncClient(base_url=url, timeout=30) as http,
+    ):
         yield http, to
 
 

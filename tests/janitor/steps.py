@@ -11,7 +11,8 @@ import msgspec
 from libs.common.domain.events import SUBJECTS, AnyEvent, Envelope, JobFailed, StageName, encode, type_of
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
-from libs.common.runtime.jetstream import CLIPS, DLQ, JetStreamBus, Lane, headers_of, subject_for
+from libs.common.domain.subjects import CLIPS, DLQ, headers_of, subject_for
+from libs.common.runtime.jetstream import JetStreamBus, Lane
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
 from tests.builders import envelope, ready, requested, started
 from tests.fakes import MemoryDelivery

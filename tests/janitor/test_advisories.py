@@ -6,7 +6,7 @@ import msgspec
 
 from libs.common.domain.events import Envelope, StageName, encode
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.jetstream import ADVISORIES, CLIPS, DLQ, headers_of
+from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, headers_of
 from libs.common.runtime.stored_messages import StoredMessage
 from services.janitor.advisories import Rescue
 from tests.builders import envelope, ready, requested, started, uploaded

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from libs.common.domain.events import Envelope, JobCancelled, JobFailed, JobReplayed, Priority, StageName, encode
-from libs.common.runtime.jetstream import CLIPS, headers_of
+from libs.common.domain.subjects import CLIPS, headers_of
 from services.janitor.overdue import Deadlines
 from services.janitor.reconciler import mend_all, reconcile
 from tests.builders import envelope, ready, requested, retried, started

@@ -19,8 +19,8 @@ from libs.common.domain.events import (
     StageName,
 )
 from libs.common.domain.failures import Code
+from libs.common.domain.subjects import DLQ
 from libs.common.runtime.event_store import open_event_store
-from libs.common.runtime.jetstream import DLQ
 from services.janitor import replay as replay_module
 from services.janitor.dead_letters import DeadLetter, Rerun
 from services.janitor.dlq_service import SUBJECT, answer, serve_replays

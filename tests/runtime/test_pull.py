@@ -10,12 +10,13 @@ import pytest
 
 from libs.common.domain.events import AsrDone, ClipBurned, Priority, StageName
 from libs.common.domain.job import fold
+from libs.common.domain.subjects import CLIPS
 from libs.common.runtime import streams
 from libs.common.runtime.context import Context
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from libs.common.runtime.event_store import open_event_store
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import CLIPS, JetStreamBus, Lane, open_bus
+from libs.common.runtime.jetstream import JetStreamBus, Lane, open_bus
 from libs.common.runtime.pull import FAIR, lane_order, run_stage
 from libs.common.runtime.settings import CommonSettings, Secret
 from libs.common.runtime.stage import Stage, World

@@ -1,7 +1,5 @@
 """The supervisor, on tiny real programs."""
 
-# ruff: noqa: ASYNC240 - a test may block its loop
-
 import asyncio
 import os
 import select

@@ -17,11 +17,11 @@ from nats.js import JetStreamContext
 
 from libs.common.domain.events import SUBJECTS, Envelope, Priority, StageName, encode, type_of
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.subjects import CLIPS, DLQ, durable, headers_of, subject_for
 from libs.common.runtime.telemetry import logger, measured
 
 log = logger(__name__)
 
-CLIPS, DLQ, ADVISORIES = "CLIPS", "DLQ", "ADVISORIES"
 ACK_WAIT = 30.0
 """Seconds that a delivery is ours without a sign of life."""
 HEARTBEAT = 10.0
@@ -30,28 +30,6 @@ MAX_DELIVER = 20
 POLL = 5.0
 """Seconds that an idle pull waits: also the longest that a server's restart can hide a message."""
 PUBLISH_TIMEOUT = 5.0
-
-
-def subject_for(event_type: str, priority: Priority) -> str:
-    return event_type if priority is Priority.NORMAL else f"{event_type}.{priority}"
-
-
-def durable(stage: StageName, priority: Priority) -> str:
-    return stage.value if priority is Priority.NORMAL else f"{stage}-{priority}"
-
-
-def message_id(envelope: Envelope) -> str:
-    """The same fact in the same run is the same message, whoever publishes it."""
-    return f"{envelope.job_id}:{type_of(envelope.event)}:{envelope.run}"
-
-
-def headers_of(envelope: Envelope) -> dict[str, str]:
-    headers = {
-        "Nats-Msg-Id": message_id(envelope),
-        "Clip-Job-Id": str(envelope.job_id),
-        "Clip-Correlation-Id": envelope.correlation_id,
-    }
-    return headers | ({"traceparent": envelope.traceparent} if envelope.traceparent else {})
 
 
 class Message(Protocol):

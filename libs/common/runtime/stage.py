@@ -39,11 +39,12 @@ from libs.common.domain.events import (
 from libs.common.domain.failures import Code, Failure, classify
 from libs.common.domain.job import Job, apply, fold
 from libs.common.domain.retry import Advance, GiveUp, Ignore, RetryPolicy, TryLater, Verdict, never_ended, verdict_on
+from libs.common.domain.subjects import CLIPS
 from libs.common.runtime import telemetry
 from libs.common.runtime.context import Context
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import CLIPS, HEARTBEAT, Bus, Delivery
+from libs.common.runtime.jetstream import HEARTBEAT, Bus, Delivery
 from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.scratch import scratch
 from libs.common.runtime.settings import CommonSettings

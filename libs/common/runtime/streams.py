@@ -13,7 +13,8 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from libs.common.domain.events import SUBJECTS, Priority, StageName
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.jetstream import ACK_WAIT, ADVISORIES, CLIPS, DLQ, MAX_DELIVER, as_outage, durable, subject_for
+from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, durable, subject_for
+from libs.common.runtime.jetstream import ACK_WAIT, MAX_DELIVER, as_outage
 from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)

@@ -1,0 +1,181 @@
+"""Run a program: its own process group, limits, deadline and bounded output. The only way that media programs run.
+
+No shell, no inherited environment, and nothing of the program outlives the call that started it, or this process.
+"""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from libs.common.domain.failures import Code, Failure
+
+CHUNK_BYTES = 65_536
+LINE_BYTES = 8_192
+STDERR_BYTES = 8_192
+STDOUT_BYTES = 16 << 20
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "FONTCONFIG_FILE", "FONTCONFIG_PATH", "XDG_CACHE_HOME")
+"""All that a program sees of our environment, which also holds the secrets."""
+
+_PR_SET_PDEATHSIG = 1
+# Loaded before any fork: in the child only the call itself is left to do. PyDLL leaves the interpreter's lock alone.
+_LIBC = ctypes.PyDLL(None) if sys.platform == "linux" else None
+
+OnLine = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one program may use: seconds on the clock and on the CPU, bytes of address space, bytes of each file it writes."""
+
+    wall: float
+    cpu: int | None = None
+    memory: int | None = None
+    file_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended. A negative code is the signal that killed it; stderr is its last 8 KiB, stdout its first 16 MiB."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+
+async def run(
+    argv: Sequence[str], *, limits: Limits, cwd: Path | None = None, on_line: OnLine | None = None, stdin: bytes | None = None
+) -> Completed:
+    """Run a program to its end, whatever its exit code. With `on_line` each line of stdout goes there as it comes, cut to 8 KiB.
+
+    Cancelled, late, or with an `on_line` that raises, the whole group is killed. Raises Failure when it can't be started or is late.
+    """
+    process = await spawn(argv, limits=limits, cwd=cwd, stdin=DEVNULL if stdin is None else PIPE, stderr=PIPE)
+    try:
+        async with asyncio.timeout(limits.wall) as deadline:
+            return await _completed(process, on_line, stdin)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise Failure(Code.RETRYABLE_ERROR, f"{Path(argv[0]).name} took longer than {limits.wall:.0f} s") from None
+    finally:
+        await kill_group(process)
+
+
+async def spawn(
+    argv: Sequence[str], *, limits: Limits | None = None, cwd: Path | None = None, stdin: int = PIPE, stderr: int | None = None
+) -> Process:
+    """Start a program in its own process group and leave it running; `limits.wall` is the caller's to keep.
+
+    Who spawns must end it with `kill_group`. stderr is ours unless asked for. Raises Failure when it can't be started.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            preexec_fn=_prepared(limits),
+        )
+    except (FileNotFoundError, PermissionError):
+        raise Failure(Code.INTERNAL, f"{Path(argv[0]).name} can't be started") from None
+    except OSError:
+        raise Failure(Code.RETRYABLE_ERROR, f"{Path(argv[0]).name} can't be started now") from None
+
+
+async def kill_group(process: Process) -> None:
+    """Kill a spawned program with all its children, and reap it. Does nothing to one that is over."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # The pipes alone: closing all of the transport would reap the child behind the back of asyncio's own watcher.
+    transport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001  asyncio has no public way to close the pipes
+    for descriptor in range(3):
+        if pipe := transport.get_pipe_transport(descriptor):
+            pipe.close()
+    await process.wait()
+
+
+def _prepared(limits: Limits | None) -> Callable[[], None]:
+    """What the child does to itself between fork and exec: it must stay trivial, for threads may have held locks."""
+    parent = os.getpid()
+    bounds = [*_bounds(limits), (resource.RLIMIT_CORE, (0, 0))]
+
+    def in_child() -> None:
+        for what, bound in bounds:
+            resource.setrlimit(what, bound)
+        if _LIBC:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return in_child
+
+
+def _bounds(limits: Limits | None) -> list[tuple[int, tuple[int, int]]]:
+    if limits is None:
+        return []
+    wanted = ((resource.RLIMIT_CPU, limits.cpu), (resource.RLIMIT_AS, limits.memory), (resource.RLIMIT_FSIZE, limits.file_size))
+    return [(what, _bound(what, value)) for what, value in wanted if value is not None]
+
+
+def _bound(what: int, value: int) -> tuple[int, int]:
+    """Never above what this process itself is held to."""
+    _, hard = resource.getrlimit(what)
+    least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    return least, least
+
+
+async def _completed(process: Process, on_line: OnLine | None, stdin: bytes | None) -> Completed:
+    assert process.stdout and process.stderr  # noqa: S101, PT018  run opens both; this tells the type checker
+    reading = _each_line(process.stdout, on_line) if on_line else _head(process.stdout)
+    stdout, stderr, _ = await asyncio.gather(reading, _tail(process.stderr), _feed(process, stdin))
+    return Completed(await process.wait(), stdout, stderr.decode(errors="replace"))
+
+
+async def _feed(process: Process, stdin: bytes | None) -> None:
+    if process.stdin is None:
+        return
+    with suppress(ConnectionError):  # a program may end without reading all
+        process.stdin.write(stdin or b"")
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _head(stream: asyncio.StreamReader) -> bytes:
+    kept = bytearray()
+    while chunk := await stream.read(CHUNK_BYTES):
+        kept += chunk[: STDOUT_BYTES - len(kept)]
+    return bytes(kept)
+
+
+async def _tail(stream: asyncio.StreamReader) -> bytes:
+    kept = b""
+    while chunk := await stream.read(CHUNK_BYTES):
+        kept = (kept + chunk)[-STDERR_BYTES:]
+    return kept
+
+
+async def _each_line(stream: asyncio.StreamReader, on_line: OnLine) -> bytes:
+    pending = b""
+    while chunk := await stream.read(CHUNK_BYTES):
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            await on_line(_text(line))
+        pending = pending[:LINE_BYTES]
+    if pending:
+        await on_line(_text(pending))
+    return b""
+
+
+def _text(line: bytes) -> str:
+    return line[:LINE_BYTES].decode(errors="replace").rstrip("\r")

@@ -1,0 +1,17 @@
+"""clipper: source.ready -> clip.uploaded, and asr.done -> clip.burned. A burn-in that fails for good never costs the clip."""
+
+from libs.common.domain.events import AsrDone, BurnFailed, SourceReady, StageName
+from libs.common.runtime.service import run
+from libs.common.runtime.stage import Stage
+from services.clipper.burn import burn_subtitles
+from services.clipper.handler import cut_clip
+from services.clipper.rendering import open_tools
+from services.clipper.settings import ClipperSettings
+
+STAGES = (
+    Stage(name=StageName.CLIPPER, consumes=SourceReady, handle=cut_clip),
+    Stage(name=StageName.BURNER, consumes=AsrDone, handle=burn_subtitles, optional=BurnFailed),
+)
+
+if __name__ == "__main__":
+    run(STAGES, ClipperSettings, opens=open_tools)

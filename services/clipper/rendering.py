@@ -1,0 +1,75 @@
+"""Running ffmpeg: its limits, its progress, and that no more encodes run at once than there are cores for."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.context import Context
+from libs.common.runtime.process import Completed, Limits, run
+from services.clipper.ffmpeg_plan import Encoding
+from services.clipper.settings import ClipperSettings
+
+LARGEST_OUTPUT = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the service opened at its start: the places for encodes, so that copies never wait behind them."""
+
+    encodes: asyncio.Semaphore
+
+
+ClipperContext = Context[ClipperSettings, Tools]
+
+
+@asynccontextmanager
+async def open_tools(settings: ClipperSettings) -> AsyncIterator[Tools]:
+    cores = os.cpu_count() or 1
+    yield Tools(asyncio.Semaphore(settings.encoder_slots or max(1, cores // settings.encoder_threads)))
+
+
+def encoding(settings: ClipperSettings) -> Encoding:
+    return Encoding(settings.ffmpeg_bin, settings.encoder_crf, settings.encoder_threads)
+
+
+def limits(settings: ClipperSettings) -> Limits:
+    seconds = settings.clip_max_runtime_sec
+    return Limits(wall=seconds, cpu=seconds * settings.encoder_threads, memory=settings.media_memory_mb << 20, file_size=LARGEST_OUTPUT)
+
+
+async def ffmpeg(command: list[str], ctx: ClipperContext, *, seconds: float = 0.0, upto: float = 0.0) -> Completed:
+    """Run one command in the attempt's folder. With `seconds`, the length of its output, progress is told up to `upto`.
+
+    Raises Failure(RETRYABLE_ERROR) when it was killed: by its limits, or for want of memory.
+    """
+    on_line = _telling(ctx.progress, seconds, upto) if seconds > 0 else None
+    ended = await run(command, limits=limits(ctx.settings), cwd=ctx.scratch, on_line=on_line)
+    if ended.code < 0:
+        raise Failure(Code.RETRYABLE_ERROR, f"ffmpeg was killed by signal {-ended.code}")
+    return ended
+
+
+async def encode(command: list[str], ctx: ClipperContext, *, seconds: float, upto: float) -> Completed:
+    """`ffmpeg`, as soon as there is a place for one more encode."""
+    async with ctx.tools.encodes:
+        return await ffmpeg(command, ctx, seconds=seconds, upto=upto)
+
+
+def _telling(progress: Callable[[float], Awaitable[None]], seconds: float, upto: float) -> Callable[[str], Awaitable[None]]:
+    async def on_line(line: str) -> None:
+        done = seconds_done(line)
+        if done is not None:
+            await progress(upto * min(done / seconds, 1.0))
+
+    return on_line
+
+
+def seconds_done(line: str) -> float | None:
+    """The time in a line of `-progress`, or None: N/A and negative times come before the first packet."""
+    name, _, value = line.partition("=")
+    if name != "out_time_us" or not value.strip().isdigit():
+        return None
+    return int(value[:18]) / 1e6

@@ -1,0 +1,95 @@
+"""Runs the clipper's handlers as the stage runner would, on real S3, and gives back what a client would download."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from libs.common.domain.events import AnyEvent, AsrDone, ClipBurned, ClipUploaded
+from libs.common.domain.job import fold
+from libs.common.runtime.context import Context
+from libs.common.runtime.object_store import ObjectStore
+from libs.common.runtime.settings import load
+from services.clipper.burn import burn_subtitles
+from services.clipper.handler import cut_clip
+from services.clipper.rendering import ClipperContext, open_tools
+from services.clipper.settings import ClipperSettings
+from tests import media
+from tests.builders import history, ready, requested, transcribed, uploaded
+
+DEMUXERS = {".mp4": "mov", ".m4a": "mov", ".ts": "mpegts", ".mkv": "matroska", ".webm": "matroska", ".mp3": "mp3", ".avi": "avi"}
+
+
+@dataclass
+class Said:
+    """Keeps what a handler says of its progress."""
+
+    said: list[float] = field(default_factory=list)
+
+    async def __call__(self, progress: float) -> None:
+        self.said.append(progress)
+
+
+@dataclass
+class Cut:
+    event: ClipUploaded
+    path: Path
+    said: list[float]
+
+    @property
+    def numbers(self) -> list[int]:
+        return media.numbers(self.path)
+
+
+@dataclass
+class Clipper:
+    """The service on a store; `variables` are its environment."""
+
+    objects: ObjectStore
+    variables: dict[str, str]
+    folder: Path
+
+    @asynccontextmanager
+    async def context(self, *events: AnyEvent, variables: dict[str, str] | None = None) -> AsyncIterator[ClipperContext]:
+        programs = {"FFMPEG_BIN": media.FFMPEG, "FFPROBE_BIN": media.FFPROBE}
+        settings = load(ClipperSettings, self.variables | programs | (variables or {}))
+        job_id = uuid4()
+        scratch = self.folder / f"scratch-{job_id}"
+        scratch.mkdir()
+        async with open_tools(settings) as tools:
+            yield Context(
+                job_id=job_id,
+                job=fold(history(*events, job_id=job_id)),
+                settings=settings,
+                tools=tools,
+                objects=self.objects,
+                scratch=scratch,
+                progress=Said(),
+            )
+
+    async def stored(self, source: Path) -> str:
+        key = f"sources/{uuid4()}/source{source.suffix}"
+        await self.objects.sources.upload(key, source, "application/octet-stream")
+        return key
+
+    async def cut(self, source: Path, start: float, end: float, accuracy: str = "exact", **variables: str) -> Cut:
+        asked = requested(start=start, end=end, accuracy=accuracy)
+        async with self.context(asked, variables=variables) as ctx:
+            event = await cut_clip(ready(source_key=await self.stored(source), container=DEMUXERS[source.suffix]), ctx)
+            path = self.folder / f"{ctx.job_id}.mp4"
+            await self.objects.results.download(event.video_key, path)
+            return Cut(event, path, ctx.progress.said)  # type: ignore[attr-defined]
+
+    async def burned(self, clip: Path, srt: str, *, cues: int = 1, **variables: str) -> tuple[ClipBurned, Path]:
+        keys = {name: f"results/{uuid4()}/{name}" for name in ("clip.mp4", "clip.srt")}
+        size = await self.objects.results.upload(keys["clip.mp4"], clip, "video/mp4")
+        await self.objects.results.put(keys["clip.srt"], srt.encode(), "application/x-subrip")
+        cut = uploaded(video_key=keys["clip.mp4"], size=size)
+        asked = requested(with_subtitles=True, burn_subtitles=True)
+        asr: AsrDone = transcribed(srt_key=keys["clip.srt"], cues=cues)
+        async with self.context(asked, ready(), cut, asr, variables=variables) as ctx:
+            event = await burn_subtitles(asr, ctx)
+            path = self.folder / f"{ctx.job_id}.subbed.mp4"
+            await self.objects.results.download(event.video_key, path)
+            return event, path
