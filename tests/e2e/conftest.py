@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from tools.local_stack import Plan, Stack, running_stack, until_ready
+from tools.sample import make_sample
 
 POLL = 0.05
 
@@ -82,13 +84,33 @@ def command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
+@asynccontextmanager
+async def running(plan: Plan) -> AsyncIterator[System]:
+    """The whole stack, ready."""
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context((plan.home / "test.log").open("w", buffering=1))
+        up = await stack.enter_async_context(running_stack(plan, lambda name, line: print(f"{name}: {line}", file=log)))
+        await until_ready(plan, up)
+        http = await stack.enter_async_context(aiohttp.ClientSession(up.url))
+        yield System(up, http, plan.home / "test.log")
+
+
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    home = tmp_path_factory.mktemp("stack")
-    plan = Plan(home, {**os.environ, "PORT": "0", "LOG_LEVEL": "INFO"})
-    async with AsyncExitStack() as stack:
-        log = stack.enter_context((home / "test.log").open("w", buffering=1))
-        running = await stack.enter_async_context(running_stack(plan, lambda name, line: print(f"{name}: {line}", file=log)))
-        await until_ready(plan, running)
-        http = await stack.enter_async_context(aiohttp.ClientSession(running.url))
-        yield System(running, http, home / "test.log")
+    async with running(Plan(tmp_path_factory.mktemp("stack"), {**os.environ, "PORT": "0"})) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+async def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's: a minute of moving picture, a person reading."""
+    return await make_sample(tmp_path_factory.mktemp("sample") / "two_cities.mp4")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds, 160x96, no B-frames, a keyframe every second: cut by copy in no time."""
+    path = tmp_path_factory.mktemp("sample") / "small.mp4"
+    source = "-f lavfi -i testsrc2=size=160x96:rate=25:duration=10 -f lavfi -i sine=duration=10 -c:v libx264 -bf 0 -g 25 -c:a aac -shortest"
+    subprocess.run(["ffmpeg", "-v", "error", *source.split(), str(path)], check=True)
+    return path

@@ -17,24 +17,10 @@ from libs.common.domain.events import ClipsRequested, decode
 from libs.common.runtime.object_store import open_object_store
 from libs.common.runtime.settings import CommonSettings, load
 from tests.e2e.conftest import System
-from tools.sample import FRAME_RATE, SENTENCE, SENTENCE_END, SENTENCE_START, make_sample
+from tools.sample import FRAME_RATE, SENTENCE, SENTENCE_END, SENTENCE_START
 
 PLAIN = [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.RemoveMultipleSpaces(), jiwer.Strip(), jiwer.ReduceToListOfListOfWords()]
 WORDS = jiwer.Compose(PLAIN)
-
-
-@pytest.fixture(scope="session")
-async def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return await make_sample(tmp_path_factory.mktemp("sample") / "two_cities.mp4")
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds, 160x96, no B-frames, a keyframe every second: cut by copy in no time."""
-    path = tmp_path_factory.mktemp("sample") / "small.mp4"
-    source = "-f lavfi -i testsrc2=size=160x96:rate=25:duration=10 -f lavfi -i sine=duration=10 -c:v libx264 -bf 0 -g 25 -c:a aac -shortest"
-    subprocess.run(["ffmpeg", "-v", "error", *source.split(), str(path)], check=True)
-    return path
 
 
 def ffmpeg(*arguments: str) -> bytes:
