@@ -116,6 +116,14 @@ async def test_a_cut_on_a_keyframe_is_a_copy(system: System, small: Path, tmp_pa
     assert frame_count(files["video"]) == 75
 
 
+async def test_every_lane_leads_to_the_end_and_a_fast_cut_says_where_it_begins(system: System, small: Path) -> None:
+    lanes = ("fast", "normal", "bulk")
+    jobs = [await system.submit(small, start=2.4, end=4, accuracy="fast", priority=lane, metadata='{"for":"me"}') for lane in lanes]
+    for lane, job_id in zip(lanes, jobs, strict=True):
+        job = await system.until(job_id, status="done")
+        assert (job["priority"], job["cutPath"], job["actualStart"], job["metadata"]) == (lane, "copy", 2.0, {"for": "me"})
+
+
 async def test_fifty_jobs_at_once_all_end_done_and_once(system: System, small: Path) -> None:
     async with system.http.post("/api/uploads", json={"filename": "small.mp4", "size": small.stat().st_size}) as answer:
         upload = await answer.json()
