@@ -1,0 +1,80 @@
+"""Makes a job's source readable from S3: an upload is looked at, held against the caps, and pinned where its sender can't change it."""
+
+from typing import TypeAlias
+
+from libs.common.domain.events import ClipsRequested, SourceReady
+from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.context import Context
+from libs.common.runtime.object_store import Bucket, ObjectInfo
+from libs.common.runtime.probe import Media, probe
+from libs.common.runtime.process import Limits
+from libs.common.runtime.range_server import served
+from services.resolver.duration import scanned_duration
+from services.resolver.settings import ResolverSettings
+from services.resolver.sources import (
+    HEAD_BYTES,
+    Container,
+    check_picture,
+    check_size,
+    check_times,
+    container_of,
+    is_upload_key,
+    source_key,
+)
+
+Resolver: TypeAlias = Context[ResolverSettings, None]
+
+PROBE_MEMORY_BYTES = 1 << 30
+REPLACED = "the upload was replaced while it was read"
+
+
+async def resolve_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
+    """Raises Failure. Repeated, it does the same again under the same key."""
+    if event.source_type != "upload":
+        raise Failure(Code.YTDLP_DISABLED, "sources by URL are switched off; upload the file")
+    caps = ctx.settings.caps
+    upload = await _upload(event, ctx.objects.sources)
+    check_size(upload.size, caps)
+    container = await _container(upload, ctx.objects.sources)
+    await ctx.progress(0.2)
+    media, duration = await _probed(upload, container, ctx.objects.sources, ctx.settings)
+    check_picture(media.video)
+    check_times(event.start, event.end, duration, caps)
+    await ctx.progress(0.6)
+    key = source_key(ctx.job_id, container)
+    await _pin(upload, key, ctx.objects.sources)
+    return SourceReady(
+        source_key=key, size=upload.size, container=container.demuxer, duration=duration, video=media.video, audio=media.audio
+    )
+
+
+async def _upload(event: ClipsRequested, bucket: Bucket) -> ObjectInfo:
+    if event.upload_key is None or not is_upload_key(event.upload_key):
+        raise Failure(Code.SOURCE_UNREADABLE, "the request names no upload")
+    upload = await bucket.head(event.upload_key)
+    if upload is None:
+        raise Failure(Code.SOURCE_UNREADABLE, "the upload is not there: it was never sent, or was deleted")
+    return upload
+
+
+async def _container(upload: ObjectInfo, bucket: Bucket) -> Container:
+    container = container_of(await bucket.read(upload.key, 0, HEAD_BYTES, if_match=upload.etag))
+    if container is None:
+        raise Failure(Code.SOURCE_UNREADABLE, "the source is no video or audio file that this service knows")
+    return container
+
+
+async def _probed(upload: ObjectInfo, container: Container, bucket: Bucket, settings: ResolverSettings) -> tuple[Media, float]:
+    """What the file says of itself, and its duration in seconds: counted when the file, like a browser's recording, does not say."""
+    limits = Limits(wall=settings.probe_timeout_sec, cpu=settings.probe_timeout_sec, memory=PROBE_MEMORY_BYTES, file_size=0)
+    async with served(bucket, upload) as source:
+        media = await probe(source.url, container.demuxer, program=settings.ffprobe_bin, limits=limits)
+        return media, media.duration or await scanned_duration(source.url, media, program=settings.ffprobe_bin, limits=limits)
+
+
+async def _pin(upload: ObjectInfo, key: str, bucket: Bucket) -> None:
+    """Copy inside S3. A signed PUT can be used again: what was looked at must be what was copied."""
+    await bucket.copy(upload.key, key, if_match=upload.etag)
+    copied, now = await bucket.head(key), await bucket.head(upload.key)
+    if copied is None or copied.size != upload.size or now is None or now.etag != upload.etag:
+        raise Failure(Code.RETRYABLE_ERROR, REPLACED)
