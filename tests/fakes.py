@@ -121,18 +121,22 @@ class MemoryDelivery:
 
 
 class Switch:
-    """A dependency that a test turns off and on; `pings` counts how often it was asked."""
+    """A dependency that a test turns off and on."""
 
     def __init__(self, failure: Callable[[], Failure]) -> None:
         self.failure = failure
         self.is_on = True
-        self.pings = 0
         self.asked = asyncio.Event()
+        self._returns = False
+
+    def returns_when_asked(self) -> None:
+        """Away for one ping more, and back from then on."""
+        self.is_on, self._returns = False, True
 
     async def ping(self) -> None:
-        self.pings += 1
         self.asked.set()
         if not self.is_on:
+            self.is_on, self._returns = self._returns, False
             raise self.failure()
 
 

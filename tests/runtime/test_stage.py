@@ -28,10 +28,11 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import fold
-from libs.common.runtime import stage as stage_module
+from libs.common.runtime import liveness
 from libs.common.runtime.context import Context
+from libs.common.runtime.liveness import heartbeat
 from libs.common.runtime.settings import CommonSettings, Secret
-from libs.common.runtime.stage import Stage, World, heartbeat, process
+from libs.common.runtime.stage import Stage, World, process
 from tests.builders import envelope, history, ready, requested, retried, started, uploaded
 from tests.fakes import NOW, MemoryBus, MemoryDelivery, MemoryEventStore, Switch, healthy
 
@@ -257,6 +258,22 @@ async def test_an_outage_holds_the_message_and_costs_no_attempt(tmp_path: Path) 
     assert desk.calls == 3
 
 
+async def test_an_outage_that_comes_again_and_again_costs_no_attempt_either(tmp_path: Path) -> None:
+    left = 7
+
+    async def flapping(_event: SourceReady, _ctx: Context[Any, Any]) -> ClipUploaded:
+        nonlocal left
+        left -= 1
+        if left:
+            desk.postgres.returns_when_asked()
+            raise Failure(Code.STORAGE_UNAVAILABLE, "away", outage="postgres")
+        return uploaded()
+
+    desk = Desk(tmp_path, flapping)
+    assert (await desk.deliver()).did == ["ack"]
+    assert desk.types == ["stage.started", "clip.uploaded"]
+
+
 async def test_a_failure_that_calls_itself_an_outage_while_all_is_well_is_charged_in_the_end(tmp_path: Path) -> None:
     desk = Desk(tmp_path, failing(*[Failure(Code.STORAGE_UNAVAILABLE, "this key", outage="s3")] * 99))
     assert (await desk.deliver()).did == ["nak"]
@@ -311,7 +328,7 @@ async def test_work_that_is_soon_done_writes_no_progress(tmp_path: Path) -> None
 
 
 async def test_progress_never_goes_backwards_nor_beyond_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_module, "PROGRESS_EVERY", 0.0)
+    monkeypatch.setattr(liveness, "PROGRESS_EVERY", 0.0)
     assert await progress_of(Desk(tmp_path, chatty)) == [0.1, 0.5, 0.8, 1.0]
 
 

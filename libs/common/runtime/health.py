@@ -81,9 +81,14 @@ class Health:
         self.pulses[name] = pulse
         DEPENDENCY_UP.labels(name).set(pulse.up)
 
-    async def until_up(self, *, suspect: str | None = None) -> None:
-        """Return when every dependency answers: at once if all did when they were last asked, and the suspect does now."""
+    async def until_up(self, *, suspect: str | None = None) -> bool:
+        """Return when every dependency answers: at once if all did when they were last asked, and the suspect does now.
+
+        True if something was away.
+        """
         if suspect is not None and suspect in self._pings:
             await self.check(suspect)
+        was_away = any(not pulse.up for pulse in self.pulses.values())
         while not (self.is_up or await self.check_all()):
             await asyncio.sleep(1.0)
+        return was_away

@@ -7,8 +7,7 @@ Every step may be repeated: after a crash between any two, redelivery alone repa
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -44,17 +43,17 @@ from libs.common.runtime import telemetry
 from libs.common.runtime.context import Context
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import HEARTBEAT, Bus, Delivery
+from libs.common.runtime.jetstream import Bus, Delivery
+from libs.common.runtime.liveness import Progress, heartbeat
 from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.scratch import scratch
 from libs.common.runtime.settings import CommonSettings
 
 log = telemetry.logger(__name__)
 E = TypeVar("E", bound=Event)
-PROGRESS_EVERY = 1.0
-"""Seconds between two progress events of one attempt."""
 FLUKES = 3
 """Times that a dependency may fail us and yet answer its ping before the failure counts as the work's own."""
+FLUKE_PAUSE = 0.2  # seconds, longer each time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +140,17 @@ class Work:
 
     async def through_outages(self) -> None:
         """An outage costs time, not attempts: hold the message, wait until all answers again, begin again."""
-        for flukes in range(FLUKES + 1):
+        flukes = 0
+        while True:
             try:
                 return await self.once(last=flukes == FLUKES)
             except Failure as failure:
                 if failure.outage is None or flukes == FLUKES:
                     raise
                 log.warning("waiting for a dependency", dependency=failure.outage)
-                await self.world.health.until_up(suspect=failure.outage)
+                if not await self.world.health.until_up(suspect=failure.outage):
+                    flukes += 1
+                    await asyncio.sleep(flukes * FLUKE_PAUSE)
 
     async def once(self, *, last: bool) -> None:
         began = time.perf_counter()
@@ -186,9 +188,7 @@ class Work:
         if source not in self.job.replays and self.job.failed_stage is self.stage.name:
             replayed = JobReplayed(stage=self.stage.name, by="nats pub", source=source)
             run = self.job.run + 1
-            envelope = msgspec.structs.replace(
-                self.cause, run=run, id=replay_id(self.cause.job_id, run), at=self.world.now(), event=replayed
-            )
+            envelope = msgspec.structs.replace(self.envelope(replayed, event_id=replay_id(self.cause.job_id, run)), run=run)
             self.job = apply(self.job, await self.append(envelope, expires_at=self.job.expires_at))
         self.cause = msgspec.structs.replace(self.cause, run=self.job.replays.get(source, self.job.run))
 
@@ -222,9 +222,12 @@ class Work:
                 tools=self.world.tools,
                 objects=self.world.objects,
                 scratch=folder,
-                progress=Progress(self).say,
+                progress=Progress(self.report).say,
             )
             return await self.stage.handle(self.cause.event, context)
+
+    async def report(self, progress: float) -> None:
+        await self.append(self.envelope(StageProgress(stage=self.stage.name, progress=progress)))
 
     async def settle(self, verdict: Verdict) -> None:
         match verdict:
@@ -296,41 +299,3 @@ class Work:
                 log.error("unexpected error", exc_info=error)
             else:
                 log.warning("attempt failed", code=failure.code, error=failure.message)
-
-
-@dataclass(slots=True)
-class Progress:
-    """Turns a handler's many words on its progress into few events. What can't be written is not worth an attempt."""
-
-    work: Work
-    said: float = 0.0
-    at: float = field(default_factory=time.monotonic)
-
-    async def say(self, progress: float) -> None:
-        now = time.monotonic()
-        if progress <= self.said or now - self.at < PROGRESS_EVERY:
-            return
-        self.said, self.at = progress, now
-        try:
-            await self.work.append(self.work.envelope(StageProgress(stage=self.work.stage.name, progress=round(min(progress, 1.0), 3))))
-        except Failure as failure:
-            log.warning("progress not written", error=failure.message)
-
-
-@asynccontextmanager
-async def heartbeat(delivery: Delivery, every: float = HEARTBEAT) -> AsyncIterator[None]:
-    """Keep the message ours while we work on it, also through an outage of the server itself."""
-
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(every)
-            try:
-                await delivery.in_progress()
-            except Failure:
-                log.warning("no heartbeat: the message server can't be reached")
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
