@@ -106,8 +106,7 @@ async def _up(plan: Plan) -> int:
 
 
 async def _run(plan: Plan, argv: list[str]) -> int:
-    plan.home.mkdir(parents=True, exist_ok=True)
-    with plan.log.open("w") as log:
+    with _fresh_log(plan) as log:
         async with running_stack(plan, _writing_to(log)) as stack:
             try:
                 await until_ready(plan, stack)
@@ -149,10 +148,9 @@ def _start(plan: Plan) -> int:
 
 
 def _spawn_in_background(plan: Plan) -> subprocess.Popen[bytes]:
-    plan.home.mkdir(parents=True, exist_ok=True)
     options = ["--home", plan.home, "--procfile", plan.procfile, "--migrations", plan.migrations, "--bootstrap", plan.bootstrap]
     argv = [sys.executable, "-m", "tools.stack", *map(str, options), "--ready-seconds", str(plan.ready_seconds), "up"]
-    with plan.log.open("wb") as log:
+    with _fresh_log(plan) as log:
         return subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
@@ -202,6 +200,14 @@ def _status(plan: Plan) -> int:
         return 0
     _say(f"process {pid} is not ready yet" if pid else f"nothing runs on {plan.home}")
     return NOT_RUNNING
+
+
+def _fresh_log(plan: Plan) -> TextIO:
+    """Emptied, unless a stack that runs there is writing to it."""
+    plan.home.mkdir(parents=True, exist_ok=True)
+    if owner_of(plan.home) is None:
+        plan.log.unlink(missing_ok=True)
+    return plan.log.open("a")
 
 
 def _print_line(name: str, line: str) -> None:

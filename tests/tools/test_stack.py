@@ -154,9 +154,11 @@ def test_a_killed_stack_leaves_no_process_and_starts_again(stack: LocalStack) ->
 
 def test_a_second_stack_on_the_folder_is_refused_and_harms_nothing(stack: LocalStack) -> None:
     stack("start")
+    before = stack.log
     refused = stack("run", "--", "true")
     assert refused.returncode == 1
     assert "stop it, or set CLIPSTREAM_HOME" in refused.stderr
+    assert stack.log.startswith(before), "the running stack's log is left alone"
     assert stack("status").returncode == 0
 
 
