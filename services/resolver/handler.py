@@ -9,7 +9,7 @@ from libs.common.runtime.object_store import Bucket, ObjectInfo
 from libs.common.runtime.probe import Media, probe
 from libs.common.runtime.process import Limits
 from libs.common.runtime.range_server import served
-from services.resolver.duration import scanned_duration
+from services.resolver.duration import duration_of
 from services.resolver.settings import ResolverSettings
 from services.resolver.sources import (
     HEAD_BYTES,
@@ -65,11 +65,11 @@ async def _container(upload: ObjectInfo, bucket: Bucket) -> Container:
 
 
 async def _probed(upload: ObjectInfo, container: Container, bucket: Bucket, settings: ResolverSettings) -> tuple[Media, float]:
-    """What the file says of itself, and its duration in seconds: counted when the file, like a browser's recording, does not say."""
+    """What the file says of itself, and its duration in seconds."""
     limits = Limits(wall=settings.probe_timeout_sec, cpu=settings.probe_timeout_sec, memory=PROBE_MEMORY_BYTES, file_size=0)
     async with served(bucket, upload) as source:
         media = await probe(source.url, container.demuxer, program=settings.ffprobe_bin, limits=limits)
-        return media, media.duration or await scanned_duration(source.url, media, program=settings.ffprobe_bin, limits=limits)
+        return media, await duration_of(source.url, media, program=settings.ffprobe_bin, limits=limits)
 
 
 async def _pin(upload: ObjectInfo, key: str, bucket: Bucket) -> None:

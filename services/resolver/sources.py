@@ -77,7 +77,7 @@ def check_times(start: float, end: float, duration: float, caps: Caps) -> None:
 
 _UPLOAD_KEY = re.compile(r"uploads/[A-Za-z0-9][A-Za-z0-9-]{0,63}/[A-Za-z0-9][A-Za-z0-9._-]{0,255}")
 _MP3 = Container("mp3", "mp3")
-_IMAGES = rb"avif|avis|crx |hei[cfmsx]|hev[cx]|jpx |mif1|msf1"
+_IMAGES = rb"avif|avis|crx |hei[cfmsx]|hev[cmsx]|jpx |mif[12]|msf1"
 _SYNC = b"|".join(rb"G(?:.{%d}G){8}" % (size - 1) for size in (188, 192, 204))
 """The sync bytes of nine transport packets: plain, with a time stamp (M2TS), with a checksum."""
 

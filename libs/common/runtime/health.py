@@ -76,7 +76,9 @@ class Health:
         before = self.pulses.get(name)
         if pulse.up and not (before and before.up):
             log.info("dependency is up", dependency=name)
-        elif not pulse.up and (before is None or before.up):
+        elif not pulse.up and before is None:
+            log.info("dependency is not there yet", dependency=name, error=why)
+        elif not pulse.up and before and before.up:
             log.error("dependency is down", dependency=name, error=why)
         self.pulses[name] = pulse
         DEPENDENCY_UP.labels(name).set(pulse.up)
