@@ -20,6 +20,7 @@ from services.resolver.sources import (
     container_of,
     is_upload_key,
     source_key,
+    tag_size,
 )
 
 Resolver: TypeAlias = Context[ResolverSettings, None]
@@ -58,7 +59,11 @@ async def _upload(event: ClipsRequested, bucket: Bucket) -> ObjectInfo:
 
 
 async def _container(upload: ObjectInfo, bucket: Bucket) -> Container:
-    container = container_of(await bucket.read(upload.key, 0, HEAD_BYTES, if_match=upload.etag))
+    head = await bucket.read(upload.key, 0, HEAD_BYTES, if_match=upload.etag)
+    tag = tag_size(head)
+    if 0 < tag < upload.size:
+        head = await bucket.read(upload.key, tag, tag + HEAD_BYTES, if_match=upload.etag)
+    container = container_of(head)
     if container is None:
         raise Failure(Code.SOURCE_UNREADABLE, "the source is no video or audio file that this service knows")
     return container

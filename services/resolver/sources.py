@@ -6,6 +6,7 @@ from uuid import UUID
 
 from libs.common.domain.events import VideoTrack
 from libs.common.domain.failures import Code, Failure
+from services.resolver.mpeg_audio import begins_with_frames
 
 HEAD_BYTES = 4096
 """The first bytes of a file, enough to tell every container."""
@@ -33,11 +34,22 @@ class Caps:
 
 
 def container_of(head: bytes) -> Container | None:
-    """None for what is no ordinary video or audio file. Only formats that name no other file or address (findings B4)."""
-    body = _after_id3(head)
-    if head and not body:
-        return _MP3
-    return next((container for signature, container in _SIGNATURES if re.match(signature, body, re.DOTALL)), None)
+    """None for what is no ordinary video or audio file. Only formats that name no other file or address (findings B4).
+
+    `head` is what follows an ID3 tag, if the file begins with one.
+    """
+    if begins_with_frames(head):
+        return Container("mp3", "mp3")
+    return next((container for signature, container in _SIGNATURES if re.match(signature, head, re.DOTALL)), None)
+
+
+def tag_size(head: bytes) -> int:
+    """Bytes of the ID3 tag that a file begins with, pictures and all (id3.org/id3v2.4.0-structure, 3.1 and 3.4); 0 without one."""
+    tag = re.match(rb"ID3..(.)([\x00-\x7f]{4})", head, re.DOTALL)
+    if not tag:
+        return 0
+    footer = 10 if tag[1][0] & 0x10 else 0
+    return 10 + footer + sum(byte << shift for byte, shift in zip(tag[2], (21, 14, 7, 0), strict=True))
 
 
 def is_upload_key(key: str) -> bool:
@@ -76,7 +88,6 @@ def check_times(start: float, end: float, duration: float, caps: Caps) -> None:
 
 
 _UPLOAD_KEY = re.compile(r"uploads/[A-Za-z0-9][A-Za-z0-9-]{0,63}/[A-Za-z0-9][A-Za-z0-9._-]{0,255}")
-_MP3 = Container("mp3", "mp3")
 _IMAGES = rb"avif|avis|crx |hei[cfmsx]|hev[cmsx]|jpx |mif[12]|msf1"
 _SYNC = b"|".join(rb"G(?:.{%d}G){8}" % (size - 1) for size in (188, 192, 204))
 """The sync bytes of nine transport packets: plain, with a time stamp (M2TS), with a checksum."""
@@ -97,15 +108,4 @@ _SIGNATURES: tuple[tuple[bytes, Container], ...] = (
     (rb".{0,203}?(?:" + _SYNC + rb")", Container("mpegts", "ts")),
     # ISO 13818-7: twelve sync bits, layer 0, a sampling frequency that exists.
     (rb"\xff[\xf0\xf1\xf8\xf9][\x00-\x33\x40-\x73\x80-\xb3\xc0-\xf3]", Container("aac", "aac")),
-    # ISO 11172-3: eleven sync bits, layer II or III, a bit rate that exists.
-    (rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][\x00-\xef]", _MP3),
 )
-
-
-def _after_id3(head: bytes) -> bytes:
-    """What follows an ID3 tag; nothing when the tag, with its pictures, is longer than what we have."""
-    tag = re.match(rb"ID3.{3}([\x00-\x7f]{4})", head, re.DOTALL)
-    if not tag:
-        return head
-    size = sum(byte << shift for byte, shift in zip(tag[1], (21, 14, 7, 0), strict=True))
-    return head[tag.end() + size :]

@@ -51,8 +51,8 @@ from libs.common.runtime.settings import CommonSettings
 
 log = telemetry.logger(__name__)
 E = TypeVar("E", bound=Event)
+# Times that a dependency may fail us and yet answer its ping before the failure counts as the work's own.
 FLUKES = 3
-"""Times that a dependency may fail us and yet answer its ping before the failure counts as the work's own."""
 FLUKE_PAUSE = 0.2  # seconds, longer each time
 
 
