@@ -49,7 +49,8 @@ def tag_size(head: bytes) -> int:
     if not tag:
         return 0
     footer = 10 if tag[1][0] & 0x10 else 0
-    return 10 + footer + sum(byte << shift for byte, shift in zip(tag[2], (21, 14, 7, 0), strict=True))
+    size: int = sum(byte << shift for byte, shift in zip(tag[2], (21, 14, 7, 0), strict=True))
+    return 10 + footer + size
 
 
 def is_upload_key(key: str) -> bool:

@@ -42,7 +42,7 @@ class System:
             assert answer.status == 200, body
             return body["job"] | {"events": body["events"]}
 
-    async def until(self, job_id: str, *, status: str, seconds: float = 120) -> dict[str, Any]:
+    async def until(self, job_id: str, *, status: str, seconds: float = 240) -> dict[str, Any]:
         """The job once it has this status; fails at once when it ended otherwise."""
         async with asyncio.timeout(seconds):
             while (job := await self.job(job_id))["status"] != status:

@@ -19,6 +19,7 @@ from libs.common.runtime.settings import CommonSettings, load
 from tests.e2e.conftest import System
 from tools.sample import FRAME_RATE, SENTENCE, SENTENCE_END, SENTENCE_START
 
+pytestmark = pytest.mark.timeout(600)
 PLAIN = [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.RemoveMultipleSpaces(), jiwer.Strip(), jiwer.ReduceToListOfListOfWords()]
 WORDS = jiwer.Compose(PLAIN)
 

@@ -14,6 +14,7 @@ from libs.common.runtime.embedded import LocalServers, embedded_servers
 from tests.e2e.conftest import System, running
 from tools.local_stack import Plan
 
+pytestmark = pytest.mark.timeout(600)
 QUICK = {"RECONCILE_EVERY_SEC": "1", "RECONCILE_QUEUED_SEC": "2", "PORT": "0"}
 """The janitor looks for lost messages often, so that the test does not wait for its minute."""
 
@@ -65,8 +66,8 @@ async def submitted(system: System, file: Path) -> str | None:
 
 
 async def settled(system: System, job_id: str) -> None:
-    """Done within two minutes, whatever the status calls answer meanwhile, and without a charged retry."""
-    async with asyncio.timeout(120):
+    """Done within four minutes, whatever the status calls answer meanwhile, and without a charged retry."""
+    async with asyncio.timeout(240):
         while (job := await seen(system, job_id)) is None or job["status"] in {"queued", "processing"}:
             await asyncio.sleep(0.1)
     assert job["status"] == "done", job
