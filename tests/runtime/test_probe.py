@@ -129,6 +129,16 @@ def test_too_many_streams_are_refused():
         media(msgspec.json.encode({"streams": [{"codec_type": "audio", "channels": 1}] * 65}), "mov")
 
 
+def test_a_picture_of_no_size_does_not_pass_as_sound_alone():
+    sound = {"index": 1, "codec_type": "audio", "channels": 2}
+    oversized = {"index": 0, "codec_type": "video", "width": 0, "height": 0}
+    cover = {**oversized, "disposition": {"attached_pic": 1}}
+    with pytest.raises(Failure) as refused:
+        media(msgspec.json.encode({"streams": [oversized, sound]}), "mov")
+    assert refused.value.code is Code.SOURCE_UNREADABLE
+    assert media(msgspec.json.encode({"streams": [cover, sound]}), "mov").video is None
+
+
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime import range_server
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.object_store import Bucket, ObjectInfo, open_object_store
 from libs.common.runtime.range_server import range_of, served
@@ -203,3 +204,18 @@ def test_a_range_is_never_outside_the_object(size: int, first: int, last: int) -
 def test_what_is_no_range_is_not_satisfiable(header: str) -> None:
     wanted = range_of(header, 100)
     assert wanted is None or header.startswith("bytes=")
+
+
+async def test_a_reader_that_is_led_in_circles_is_broken_off_and_the_file_is_to_blame(
+    bucket: Bucket, body: ObjectInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(range_server, "SLACK_BYTES", 0)
+    with pytest.raises(Failure) as raised:
+        async with served(bucket, body) as source, aiohttp.ClientSession() as client:
+            for _ in range(range_server.READ_AGAIN):
+                async with client.get(source.url) as answer:
+                    assert len(await answer.read()) == body.size
+            async with client.get(source.url) as answer:
+                with pytest.raises(aiohttp.ClientPayloadError):
+                    await answer.read()
+    assert raised.value.code is Code.SOURCE_UNREADABLE

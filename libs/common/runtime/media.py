@@ -122,7 +122,7 @@ def media(document: bytes, demuxer: str) -> Media:
     streams = [stream for stream in _list(told.get("streams")) if isinstance(stream, dict)]
     if len(streams) > MAX_STREAMS:
         raise Failure(Code.SOURCE_UNREADABLE, f"the source holds more than {MAX_STREAMS} streams")
-    picture = next((s for s in streams if _is_picture(s)), None)
+    picture = _picture([s for s in streams if _is_moving(s)])
     sound = _default([s for s in streams if s.get("codec_type") == "audio" and (_whole(s.get("channels")) or 0) > 0])
     if picture is None and sound is None:
         raise Failure(Code.SOURCE_UNREADABLE, "the source holds neither video nor audio")
@@ -145,11 +145,18 @@ def _decoded(document: bytes) -> dict[str, Any]:
         raise Failure(Code.SOURCE_UNREADABLE, "the source's description can't be read") from None
 
 
-def _is_picture(stream: Mapping[str, Any]) -> bool:
-    """Real video: no cover art, and of a size."""
-    is_cover = _dict(stream.get("disposition")).get("attached_pic") == 1
-    has_size = (_whole(stream.get("width")) or 0) > 0 and (_whole(stream.get("height")) or 0) > 0
-    return stream.get("codec_type") == "video" and has_size and not is_cover
+def _is_moving(stream: Mapping[str, Any]) -> bool:
+    """Real video, no cover art."""
+    return stream.get("codec_type") == "video" and _dict(stream.get("disposition")).get("attached_pic") != 1
+
+
+def _picture(streams: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first video of a size. Video without one, which ffprobe also says of a picture beyond its limit, must not pass as sound alone."""
+    sized = (s for s in streams if (_whole(s.get("width")) or 0) > 0 and (_whole(s.get("height")) or 0) > 0)
+    picture = next(sized, None)
+    if streams and picture is None:
+        raise Failure(Code.SOURCE_UNREADABLE, "the source's picture can't be read, or is too large")
+    return picture
 
 
 def _default(streams: list[dict[str, Any]]) -> dict[str, Any] | None:

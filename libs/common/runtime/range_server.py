@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from libs.common.domain.failures import Failure
+from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.object_store import Bucket, ObjectInfo
 
 SEND_BUFFER_BYTES = 128 * 1024
@@ -21,6 +21,10 @@ SEND_BUFFER_BYTES = 128 * 1024
 
 LAST_SECONDS = 0.02
 """What a reader that is still at it gets at the end; aiohttp takes 0 for no limit."""
+
+READ_AGAIN = 8
+SLACK_BYTES = 64 << 20
+"""What may be read of an object in all: so many times its size, and this. More asks only a file that leads its reader in circles."""
 
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))")
 
@@ -32,6 +36,12 @@ class Served:
     url: str = field(repr=False)
     bytes_read: int = 0
     failure: Failure | None = None
+
+    def count(self, chunk: bytes, size: int) -> None:
+        """Raises Failure when far more was read than an object of this size holds."""
+        self.bytes_read += len(chunk)
+        if self.bytes_read > READ_AGAIN * size + SLACK_BYTES:
+            raise Failure(Code.SOURCE_UNREADABLE, "the source leads its reader in circles")
 
 
 @asynccontextmanager
@@ -98,7 +108,7 @@ async def _send(
     try:
         async with aclosing(bucket.stream(info.key, wanted.start, wanted.stop, if_match=info.etag)) as chunks:
             async for chunk in chunks:
-                result.bytes_read += len(chunk)
+                result.count(chunk, info.size)
                 await response.write(chunk)
     except ConnectionError:
         return  # the reader went away, as ffmpeg does whenever it seeks
