@@ -26,6 +26,7 @@ from services.resolver.sources import (
 Resolver: TypeAlias = Context[ResolverSettings, None]
 
 PROBE_MEMORY_BYTES = 1 << 30
+GONE = "the upload is not there: it was never sent, or was deleted"
 REPLACED = "the upload was replaced while it was read"
 
 
@@ -33,6 +34,15 @@ async def resolve_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
     """Raises Failure. Repeated, it does the same again under the same key."""
     if event.source_type != "upload":
         raise Failure(Code.YTDLP_DISABLED, "sources by URL are switched off; upload the file")
+    try:
+        return await _resolved(event, ctx)
+    except Failure as failure:
+        if failure.code is Code.NOT_FOUND:  # S3's word; the client's identifier is not at fault
+            raise Failure(Code.SOURCE_UNREADABLE, GONE) from failure
+        raise
+
+
+async def _resolved(event: ClipsRequested, ctx: Resolver) -> SourceReady:
     caps = ctx.settings.caps
     upload = await _upload(event, ctx.objects.sources)
     check_size(upload.size, caps)
@@ -54,7 +64,7 @@ async def _upload(event: ClipsRequested, bucket: Bucket) -> ObjectInfo:
         raise Failure(Code.SOURCE_UNREADABLE, "the request names no upload")
     upload = await bucket.head(event.upload_key)
     if upload is None:
-        raise Failure(Code.SOURCE_UNREADABLE, "the upload is not there: it was never sent, or was deleted")
+        raise Failure(Code.SOURCE_UNREADABLE, GONE)
     return upload
 
 

@@ -191,7 +191,7 @@ async def test_an_upload_that_is_deleted_meanwhile_fails_for_good(resolving: Res
     key = await resolving.uploaded(plain)
     resolving.moments.what[moment] = lambda: resolving.bucket.delete([key])
     refused = await resolving.refusal(key)
-    assert (refused.code, refused.retryable) == (Code.NOT_FOUND, False)
+    assert (refused.code, refused.retryable) == (Code.SOURCE_UNREADABLE, False)
 
 
 @pytest.mark.parametrize("moment", [0.2, 0.6])
