@@ -111,7 +111,7 @@ class Bucket:
         return await self._put(key, body, len(body), content_type)
 
     async def upload_stream(self, key: str, chunks: AsyncIterator[bytes], content_type: str, limit: int) -> int:
-        """Chunks of any size, at most two parts of 8 MiB in memory; one request when they fit in one part. Returns the size.
+        """Chunks of any size, in parts of 8 MiB, about 30 MB in memory at most; one request if they fit in one part. Returns the size.
 
         The object appears whole or not at all. Raises INPUT_TOO_LARGE over `limit` bytes, and whatever `chunks` raises.
         """
