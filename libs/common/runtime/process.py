@@ -85,7 +85,7 @@ async def spawn(
             stdout=PIPE,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_prepared(limits),
+            preexec_fn=confined(limits),
         )
     except (FileNotFoundError, PermissionError):
         raise Failure(Code.INTERNAL, f"{Path(argv[0]).name} can't be started") from None
@@ -105,8 +105,8 @@ async def kill_group(process: Process) -> None:
     await process.wait()
 
 
-def _prepared(limits: Limits | None) -> Callable[[], None]:
-    """What the child does to itself between fork and exec: it must stay trivial, for threads may have held locks."""
+def confined(limits: Limits | None) -> Callable[[], None]:
+    """What a child does to itself after the fork, its parent still here: it must stay trivial, for threads may have held locks."""
     parent = os.getpid()
     bounds = [*_bounds(limits), (resource.RLIMIT_CORE, (0, 0))]
 
