@@ -1,4 +1,4 @@
-"""Media whose right answers are known: each picture carries its own number as a barcode, and a beep begins at every whole second.
+"""Media whose right answers are known: each picture carries its own number as a barcode, and beeps begin at known instants.
 
 Built and read back by the ffmpeg of the settings, so that what is checked never went through the code under test.
 """
@@ -14,6 +14,9 @@ BITS, BLOCK = 16, 10
 BAR_ROWS = 40
 RATE = 48_000
 BEEP = "sin(2*PI*1000*t)*lt(mod(t,1),0.05)"
+"""One at every whole second."""
+UNEVEN_BEEPS = ("-af", "aeval='sin(2*PI*1000*t)*(lt(mod(t,1),0.05)+between(mod(t,1),0.3,0.35)+between(mod(t,1),0.65,0.7))':c=same")
+"""Three a second instead, at uneven distances, so that sound that is late by one of them is found out; options for `audio`."""
 FFMPEG = os.environ.get("FFMPEG_BIN") or "ffmpeg"
 FFPROBE = os.environ.get("FFPROBE_BIN") or "ffprobe"
 
@@ -23,6 +26,13 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-thre
 def gop(length: int, *, bframes: int = 2, more: str = "") -> tuple[str, ...]:
     """x264 with a keyframe every `length` frames exactly."""
     return (*H264, "-g", str(length), "-bf", str(bframes), "-x264-params", f"keyint={length}:min-keyint={length}:scenecut=0{more}")
+
+
+def hevc(length: int, *, bframes: int = 3, pixels: str = "yuv420p", is_open: bool = False, more: str = "") -> tuple[str, ...]:
+    """x265 with a keyframe every `length` frames exactly; of open GOPs the later ones are CRA pictures."""
+    shape = f"keyint={length}:min-keyint={length}:scenecut=0:bframes={bframes}:open-gop={int(is_open)}{more}"
+    quiet = "log-level=none:pools=none:frame-threads=1"
+    return ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", pixels, "-tag:v", "hvc1", "-x265-params", f"{shape}:{quiet}")
 
 
 def picture(number: int) -> bytes:
@@ -44,7 +54,10 @@ def make(
     after: tuple[str, ...] = (),
     seconds: float | None = None,
 ) -> Path:
-    """A file of numbered pictures and beeps; `video` or `audio` None: without. `before` and `after` are options of input and output."""
+    """A file of numbered pictures and beeps; `video` or `audio` None: without. `before` and `after` are options of input and output.
+
+    `seconds` is how long the sound is: as long as the picture, unless said.
+    """
     numerator, _, denominator = rate.partition("/")
     length = seconds or frames * int(denominator or 1) / int(numerator)
     inputs, maps = list(before), []
@@ -66,12 +79,19 @@ def remuxed(source: Path, path: Path, *options: str, plus: Path | None = None) -
     return path
 
 
-def turned(path: Path) -> Path:
-    """The same MP4, to be shown turned by 90 degrees: the matrix in its first (video) track header is rewritten."""
+def converted(path: Path, *arguments: str) -> Path:
+    """What ffmpeg makes of these arguments, inputs and all."""
+    _run([FFMPEG, "-v", "error", "-y", *arguments, str(path)])
+    return path
+
+
+def turned(path: Path, degrees: int = 90) -> Path:
+    """The same MP4, to be shown turned clockwise: the matrix in its first (video) track header is rewritten (ISO/IEC 14496-12, 8.3.2)."""
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 4 + 4 + 20 + 16
+    cosine, sine, x, y = {90: (0, 1, HEIGHT, 0), 180: (-1, 0, WIDTH, HEIGHT), 270: (0, -1, 0, WIDTH)}[degrees]
     one = 1 << 16
-    struct.pack_into(">9i", data, matrix, 0, one, 0, -one, 0, 0, HEIGHT * one, 0, 1 << 30)
+    struct.pack_into(">9i", data, matrix, cosine * one, sine * one, 0, -sine * one, cosine * one, 0, x * one, y * one, 1 << 30)
     path.write_bytes(data)
     return path
 

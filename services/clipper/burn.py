@@ -6,16 +6,15 @@ from libs.common.runtime.media import Media
 from libs.common.runtime.probe import probe
 from libs.common.runtime.telemetry import logger
 from services.clipper.ffmpeg_plan import BURNED, CLIP, FONTS, SUBTITLES, burn_command
-from services.clipper.output_checks import Expected
+from services.clipper.output_checks import Expected, Sight
 from services.clipper.rendering import ClipperContext, encode, encoding, limits
 from services.clipper.settings import ClipperSettings
 from services.clipper.subtitle_style import Look, ass
-from services.clipper.verification import MP4, look, verified
+from services.clipper.verification import look, verified
 
 log = logger(__name__)
 
 SRT = "clip.srt"
-RENDERED = 0.8
 SIDEWAYS = (90, 270)
 
 
@@ -25,7 +24,7 @@ async def burn_subtitles(event: AsrDone, ctx: ClipperContext) -> ClipBurned:
     if event.cues == 0 or not clip.has_video:
         return await _unchanged(clip, key, ctx)
     await _download(event, clip, ctx)
-    media = await probe(str(ctx.scratch / CLIP), MP4, program=ctx.settings.ffprobe_bin, limits=limits(ctx.settings))
+    media = await probe(str(ctx.scratch / CLIP), "mov", program=ctx.settings.ffprobe_bin, limits=limits(ctx.settings))
     if not _write_subtitles(media, ctx):
         return await _unchanged(clip, key, ctx)
     await _render(media, ctx)
@@ -77,13 +76,13 @@ def shown_size(media: Media) -> tuple[int, int]:
 
 async def _render(media: Media, ctx: ClipperContext) -> None:
     """One encode, held to the clip's own frames and length. Raises Failure(OUTPUT_VERIFICATION_FAILED)."""
-    clip = await look(CLIP, ctx)
+    clip = await look(CLIP, [], ctx)
     command = burn_command(media, encoding(ctx.settings), has_fonts=ctx.settings.fonts_dir is not None)
-    ended = await encode(command, ctx, seconds=clip.duration, upto=RENDERED)
+    ended = await encode(command, ctx, seconds=clip.duration)
     if ended.code:
         log.warning("ffmpeg failed", how="burn", code=ended.code, stderr=ended.stderr[-1000:])
         raise Failure(Code.OUTPUT_VERIFICATION_FAILED, "the subtitles can't be drawn into the clip")
-    expected = Expected(duration=clip.duration, frames=clip.frames, has_video=True, has_audio=clip.has_audio, first_frame=None)
+    expected = Expected(duration=clip.duration, frames=clip.frames, has_video=True, has_audio=clip.has_audio, sights=(Sight(0.0, None),))
     _, faults = await verified(BURNED, expected, ctx)
     if faults:
         raise Failure(Code.OUTPUT_VERIFICATION_FAILED, f"the subtitled clip failed its verification: {'; '.join(faults)}")

@@ -1,4 +1,4 @@
-"""The decision how to cut: from the packets around a range to a value that says what is copied or encoded, and why. Pure.
+"""How ffmpeg by itself makes a clip that can't be spliced: picture encoded anew, or sound alone. Pure.
 
 All times are seconds on the source's own clock unless they are said to be on the clip's, which begins at `CutPlan.origin`.
 """
@@ -13,39 +13,33 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.media import Media, Packet
 from services.clipper.frames import (
     GRACE,
+    SHORTFALL,
     PacketIndex,
     Wanted,
     are_frames_sure_in,
-    ends_surely,
     frame_seconds,
     frame_times,
     heard_in,
     last_moment,
     time_of,
 )
+from services.clipper.splice_plan import HELD_FRAMES, Reason
 
 EDGE = 0.25
 """Of a frame: nearer to the frame than half, so that a clock that counts frames (AVI's) rounds an edge to that frame."""
-HELD_FRAMES = 1.5
-"""A first frame later than this many frames after `start` is shown from `start` on; a nearer one is where the clip begins."""
-SHORTFALL = 0.5
-"""How far a range may reach beyond the last packet: container durations are rough."""
-COPYABLE_VIDEO = {
-    "h264": frozenset({"yuv420p", "yuvj420p"}),
-    "hevc": frozenset({"yuv420p", "yuvj420p", "yuv420p10le"}),
-}
-"""What MP4 players play as it is, by pixel format."""
 COPYABLE_AUDIO = frozenset({"aac", "mp3"})
+READ_BEFORE = 2.0
+"""Seconds: sound may lie that much before its picture in a file."""
 LONGEST_AUDIO_PACKET = 0.04
 """Seconds: audio begins at the packet nearest to the first frame, so half of one is the most that it can be off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutPlan:
-    """How one clip is made. A smart cut (issue 3) is to be a third `how`, with the frame at which copying begins."""
+    """How one clip is made. Only sound without picture is ever copied."""
 
     how: Literal["copy", "reencode"]
-    reason: str
+    reason: Reason
     seek: float | None
     """Where reading begins: the keyframe that the first frame needs, or before it. None: the file's start."""
     origin: float
@@ -65,9 +59,6 @@ class CutPlan:
     """On the clip's clock: nothing is heard from here on."""
     has_video: bool
     has_audio: bool
-    copies_audio: bool
-    last_decode: float = 0.0
-    """On the clip's clock: decode time of the last copied packet."""
 
     @property
     def duration(self) -> float:
@@ -87,28 +78,47 @@ def covers(index: PacketIndex, media: Media, want: Wanted) -> bool:
     return first_key is not None and first_key <= want.start + GRACE
 
 
-def cut_plan(media: Media, index: PacketIndex, want: Wanted, accuracy: Accuracy, *, may_copy: bool = True) -> CutPlan:
-    """Copy where that is provably right, else re-encode. Raises Failure where there is nothing to cut."""
+def cut_plan(media: Media, index: PacketIndex, want: Wanted, accuracy: Accuracy, reason: Reason) -> CutPlan:
+    """`reason`: why it was not spliced. Raises Failure where there is nothing to cut."""
     if index.is_whole and want.end > last_moment(index) + SHORTFALL:
         raise Failure(Code.RANGE_OUTSIDE_SOURCE, "the range reaches beyond the end of the source")
     if media.video is None:
-        return _audio_plan(media, index, want, accuracy, may_copy=may_copy)
+        return _audio_plan(media, index, want, accuracy)
     if index.since is None and not any(p.is_key for p in index.video):
         raise Failure(Code.SOURCE_UNREADABLE, "the source's picture can't be decoded")
-    whole = _reencode(media, index, want)
-    if not may_copy:
-        return replace(whole, reason="a copy could not be verified")
-    return _copy(media, index, want, accuracy) or replace(whole, reason=_why_not(media, index, want))
+    return replace(_reencode(media, index, want), reason=reason)
 
 
-def _audio_plan(media: Media, index: PacketIndex, want: Wanted, accuracy: Accuracy, *, may_copy: bool) -> CutPlan:
+def sound_plan(media: Media, origin: float, end: float) -> CutPlan | None:
+    """The sound of [origin, end) alone, on the source's clock; None where the source has none."""
+    if media.audio is None:
+        return None
+    seek = origin - READ_BEFORE
+    return CutPlan(
+        how="reencode",
+        reason=Reason.FORMAT,
+        seek=seek if seek > media.start_time else None,
+        origin=origin,
+        end=end,
+        frames=(),
+        is_held=False,
+        are_frames_sure=False,
+        first_edge=0.0,
+        last_edge=0.0,
+        audio_end=end - origin,
+        has_video=False,
+        has_audio=True,
+    )
+
+
+def _audio_plan(media: Media, index: PacketIndex, want: Wanted, accuracy: Accuracy) -> CutPlan:
     heard = heard_in(index, want)
     if not heard:
         raise Failure(Code.RANGE_OUTSIDE_SOURCE, "the source has nothing to hear in this range")
-    copies = may_copy and accuracy == "fast" and _is_audio_copyable(media, index)
+    copies = accuracy == "fast" and _is_audio_copyable(media, index)
     return CutPlan(
         how="copy" if copies else "reencode",
-        reason="fast: whole audio packets" if copies else "audio is cut to the sample",
+        reason=Reason.FAST if copies else Reason.AUDIO_ONLY,
         seek=index.since,
         origin=_nearest(heard, want.start) if copies else want.start,
         end=min(want.end, max(time_of(p) + p.duration for p in heard)),
@@ -120,7 +130,6 @@ def _audio_plan(media: Media, index: PacketIndex, want: Wanted, accuracy: Accura
         audio_end=want.end - want.start,
         has_video=False,
         has_audio=True,
-        copies_audio=copies,
     )
 
 
@@ -154,7 +163,7 @@ def _between(media: Media, index: PacketIndex, want: Wanted, times: Sequence[flo
     audio_end = min(want.end, max((time_of(p) + p.duration for p in heard), default=want.start))
     return CutPlan(
         how="reencode",
-        reason="",
+        reason=Reason.FORMAT,
         seek=index.since,
         origin=origin,
         end=max(min(following, times[after - 1] + frame), audio_end),
@@ -166,79 +175,4 @@ def _between(media: Media, index: PacketIndex, want: Wanted, times: Sequence[flo
         audio_end=want.end - origin,
         has_video=True,
         has_audio=bool(heard),
-        copies_audio=False,
     )
-
-
-def _copy(media: Media, index: PacketIndex, want: Wanted, accuracy: Accuracy) -> CutPlan | None:
-    """The clip as a run of the source's own packets, or None where no run is right."""
-    key = _key_position(index, want, accuracy)
-    if key is None or not _is_video_copyable(media) or not are_frames_sure_in(media, index, time_of(index.video[key]), want.end):
-        return None
-    run = _run(index.video, key, want.end - GRACE)
-    if run is None or (accuracy == "exact" and not _is_exact(index, run, want)):
-        return None
-    return _copied(media, index, want, run, accuracy)
-
-
-def _key_position(index: PacketIndex, want: Wanted, accuracy: Accuracy) -> int | None:
-    """Where in the index the copy begins. fast: the last keyframe at or before the start; exact: the first frame, if that is a keyframe."""
-    keys = [n for n, p in enumerate(index.video) if p.is_key and not p.is_hidden and p.time is not None]
-    if accuracy == "fast":
-        return max((n for n in keys if time_of(index.video[n]) <= want.start + GRACE), default=None)
-    first = min((time_of(p) for p in index.video if not p.is_hidden and time_of(p) >= want.start - GRACE), default=None)
-    return next((n for n in keys if time_of(index.video[n]) == first), None)
-
-
-def _run(packets: Sequence[Packet], key: int, end: float) -> list[Packet] | None:
-    """The fewest packets from `key` on that hold every frame before `end` and, with each frame, all that are shown before it.
-
-    A frame of an open GOP that is shown before its keyframe is no part of it. None when the index ends too early to tell.
-    """
-    begin = time_of(packets[key])
-    while True:
-        inside = [n for n in range(key, len(packets)) if begin <= time_of(packets[n]) < end]
-        latest = max(time_of(p) for p in packets[key : inside[-1] + 1])
-        if latest < end:
-            return [packets[n] for n in inside]
-        end = latest + GRACE
-
-
-def _is_exact(index: PacketIndex, run: Sequence[Packet], want: Wanted) -> bool:
-    """The run is all that is shown in the range, nothing else, and nothing that depends on what is left out before it."""
-    asked = [p for p in index.video if not p.is_hidden and want.start - GRACE <= time_of(p) < want.end - GRACE]
-    position = index.video.index(run[0])
-    return list(run) == asked == list(index.video[position : position + len(run)])
-
-
-def _is_video_copyable(media: Media) -> bool:
-    if media.video is None or media.video_stream is None:
-        return False
-    stream = media.video_stream
-    has_mp4_time_base = stream.time_base.numerator == 1
-    return stream.pixel_format in COPYABLE_VIDEO.get(media.video.codec, frozenset()) and has_mp4_time_base
-
-
-def _copied(media: Media, index: PacketIndex, want: Wanted, run: Sequence[Packet], accuracy: Accuracy) -> CutPlan | None:
-    times = frame_times(index)
-    start, last = time_of(run[0]), max(time_of(p) for p in run)
-    first, after = bisect_left(times, start), bisect_left(times, last) + 1
-    is_late = accuracy == "exact" and start - want.start > HELD_FRAMES * frame_seconds(media, times)
-    if is_late or after - first != len(run) or not ends_surely(index, last):
-        return None
-    plan = _between(media, index, Wanted(start, max(want.end, last)), times, first, after, is_held=False)
-    return replace(
-        plan,
-        how="copy",
-        reason="fast: from the keyframe at or before the start" if accuracy == "fast" else "the range is a run of whole packets",
-        copies_audio=plan.has_audio and _is_audio_copyable(media, index),
-        last_decode=max(p.decode_time if p.decode_time is not None else time_of(p) for p in run) - start,
-    )
-
-
-def _why_not(media: Media, index: PacketIndex, want: Wanted) -> str:
-    if not _is_video_copyable(media):
-        return "MP4 players don't play the source's video"
-    if _key_position(index, want, "exact") is None:
-        return "the first frame is no keyframe"
-    return "no run of packets is exactly the range"

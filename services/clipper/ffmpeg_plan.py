@@ -12,6 +12,8 @@ from libs.common.runtime.media import Media, input_options
 from services.clipper.cut_plan import CutPlan
 
 CLIP = "clip.mp4"
+SOUND = "sound.mp4"
+WINDOW = "window.mp4"
 BURNED = "clip.subbed.mp4"
 SUBTITLES = "subs.ass"
 FONTS = "fonts"
@@ -23,8 +25,10 @@ _CLEAN: dict[str, Any] = {"map_metadata": "-1", "map_chapters": "-1", "dn": None
 """Nothing of the source but picture and sound: no titles, chapters, data, fonts."""
 _MP4: dict[str, Any] = {"f": "mp4", "movflags": "+faststart+negative_cts_offsets"}
 """Index first; and frames that begin at zero without an edit list, for the players that ignore those."""
-_SLACK = 1.0
+_COPY_SHIFT = 0.001
 _LARGEST_SHIFT = 0.016
+WINDOW_TIMESCALE = 35_280_000
+"""Of a movie whose edit lists are to tell any track's time exactly: a multiple of 90,000, 48,000 and 44,100."""
 _STEREO = 2
 _SURROUND = 6
 
@@ -38,11 +42,67 @@ class Encoding:
     threads: int
 
 
-def cut_command(url: str, media: Media, plan: CutPlan, encoding: Encoding) -> list[str]:
-    """Writes CLIP."""
-    options = _copied(media, plan) if plan.how == "copy" else _encoded(media, plan, encoding)
-    source = _source(url, media, plan, encoding, shift=_shift(plan, media))
-    return [encoding.program, *_GLOBAL, *_PROGRESS, *_clock(media), *_to_mp4(source, _maps(media, plan), CLIP, options)]
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One encoded part of a spliced clip: its name, ffmpeg's name for its pixel format, and the encoder's options."""
+
+    name: str
+    pixel_format: str
+    options: dict[str, Any]
+
+    @property
+    def source(self) -> str:
+        return f"{self.name}.in.mp4"
+
+    @property
+    def output(self) -> str:
+        return f"{self.name}.mp4"
+
+    @property
+    def thumb(self) -> str:
+        return f"{self.name}.gray"
+
+
+def cut_command(url: str, media: Media, plan: CutPlan, encoding: Encoding, *, output: str = CLIP) -> list[str]:
+    options = _copied(plan) if plan.how == "copy" else _encoded(media, plan, encoding)
+    source = _source(url, media, plan, encoding, shift=_shift(plan))
+    return [encoding.program, *_GLOBAL, *_PROGRESS, *_clock(media), *_to_mp4(source, _maps(media, plan), output, options)]
+
+
+def window_command(url: str, media: Media, since: float | None, until: float, zero: float, encoding: Encoding, *, audio: bool) -> list[str]:
+    """Writes WINDOW: the packets from the keyframe before `since` up to `until`, as they are, with second `zero` of the source at 0.
+
+    `zero` is whole, and before all of them; so every clock can tell it, and none counts below zero.
+    """
+    seek: dict[str, Any] = {} if since is None else {"ss": _seconds(since)}
+    source = _input(url, media.container, encoding, **seek, seek_timestamp="1", noaccurate_seek=None, itsoffset=_seconds(-zero))
+    picture = media.video_stream
+    selectors = [str(index) for index in (picture and picture.index, media.audio_index if audio else None) if index is not None]
+    timescale = {"video_track_timescale": str(picture.time_base.denominator)} if picture and picture.time_base.numerator == 1 else {}
+    tag = {"tag:v": "hvc1"} if media.video and media.video.codec == "hevc" else {}
+    options = {**_CLEAN, "c": "copy", "to": _seconds(until - zero), "f": "mp4", "movie_timescale": WINDOW_TIMESCALE, **timescale, **tag}
+    arguments = ffmpeg.output(*(source[selector] for selector in selectors), WINDOW, **options).get_args()
+    return [encoding.program, *_GLOBAL, *_PROGRESS, "-copyts", *arguments]
+
+
+def edge_command(edge: Edge, first: int, after: int, timescale: int, encoding: Encoding) -> list[str]:
+    """Writes the edge's output: its source's frames of ticks [first, after), each for its own time; and its thumb, the first of them."""
+    kept = (
+        _input(edge.source, "mov", encoding)["v:0"].filter("trim", start_pts=first, end_pts=after).filter("setpts", "PTS-STARTPTS").split()
+    )
+    thumb = kept[1].filter("trim", end_frame=1).filter("scale", THUMB_WIDTH, THUMB_HEIGHT, flags="area").filter("format", "gray")
+    options = {
+        "f": "mp4",
+        "fps_mode": "passthrough",
+        "enc_time_base:v": f"1:{timescale}",
+        "video_track_timescale": str(timescale),
+        "pix_fmt": edge.pixel_format,
+        "crf": str(encoding.crf),
+        "threads": str(encoding.threads),
+        **edge.options,
+    }
+    outputs = ffmpeg.merge_outputs(ffmpeg.output(kept[0], edge.output, **options), ffmpeg.output(thumb, edge.thumb, f="rawvideo"))
+    return [encoding.program, *_GLOBAL, *_PROGRESS, "-copyts", *outputs.get_args()]
 
 
 def _to_mp4(source: Any, selectors: list[str], output: str, options: dict[str, Any]) -> list[str]:
@@ -77,57 +137,20 @@ def _maps(media: Media, plan: CutPlan) -> list[str]:
     return picture + sound
 
 
-def _shift(plan: CutPlan, media: Media) -> float:
-    """A copy drops what is before zero, so its zero lies earlier by half an audio packet: sound begins with the nearest.
-
-    Whole milliseconds, which every container's clock can tell.
-    """
-    if plan.how != "copy":
-        return 0.0
-    if not plan.has_video:
-        return 0.001
-    half_packet = 512 / media.audio.sample_rate if media.audio and media.audio.sample_rate else _LARGEST_SHIFT
-    return int(min(half_packet, _LARGEST_SHIFT) * 1000) / 1000
+def _shift(plan: CutPlan) -> float:
+    """A copy drops what is before zero, and its first packet must not be, by rounding."""
+    return _COPY_SHIFT if plan.how == "copy" else 0.0
 
 
-def _copied(media: Media, plan: CutPlan) -> dict[str, Any]:
-    """Copying ends by decode time (-t), which frames out of order and audio don't share: the filter cuts the picture by its own times."""
-    shift = _shift(plan, media)
-    return {
-        **(_video_copy(media, plan, shift) if plan.has_video else {}),
-        **(_audio_of_copy(media, plan, shift) if plan.has_audio else {}),
-        "t": _seconds(_stop(plan) + shift),
-        "output_ts_offset": _seconds(-shift),
-    }
-
-
-def _stop(plan: CutPlan) -> float:
-    """Audio that is copied ends with the packet nearest to the clip's end, unless the last frame is decoded later still."""
-    if not plan.copies_audio:
-        return plan.audio_end + _SLACK
-    return max(plan.audio_end - _LARGEST_SHIFT, plan.last_decode + 0.001)
-
-
-def _video_copy(media: Media, plan: CutPlan, shift: float) -> dict[str, Any]:
-    """The muxer's clock is the source's, for ffmpeg 5.1 counts in either while it opens the file, and the filter compares counts."""
-    begin, end = _seconds(plan.first_edge + shift), _seconds(plan.last_edge + shift)
-    tag = {"tag:v": "hvc1"} if media.video and media.video.codec == "hevc" else {}
-    return {
-        "c:v": "copy",
-        "bsf:v": rf"noise=amount=0:drop=lt(pts*tb\,{begin})+gte(pts*tb\,{end})",
-        "copypriorss": "0",
-        "video_track_timescale": str(media.video_stream.time_base.denominator if media.video_stream else 90_000),
-        **tag,
-    }
-
-
-def _audio_of_copy(media: Media, plan: CutPlan, shift: float) -> dict[str, Any]:
-    return {"c:a": "copy", "copypriorss": "0"} if plan.copies_audio else _audio_encoded(media, plan, shift)
+def _copied(plan: CutPlan) -> dict[str, Any]:
+    """Sound alone; it ends about with the packet that is nearest to the clip's end."""
+    stop = plan.audio_end - _LARGEST_SHIFT + _COPY_SHIFT
+    return {"c:a": "copy", "copypriorss": "0", "t": _seconds(stop), "output_ts_offset": _seconds(-_COPY_SHIFT)}
 
 
 def _encoded(media: Media, plan: CutPlan, encoding: Encoding) -> dict[str, Any]:
     video = _video_encoded(media, plan, encoding) if plan.has_video else {}
-    return {**video, **(_audio_encoded(media, plan, 0.0) if plan.has_audio else {})}
+    return {**video, **(_audio_encoded(media, plan) if plan.has_audio else {})}
 
 
 def _video_encoded(media: Media, plan: CutPlan, encoding: Encoding) -> dict[str, Any]:
@@ -152,15 +175,14 @@ def _x264(media: Media, encoding: Encoding) -> dict[str, Any]:
     }
 
 
-def _audio_encoded(media: Media, plan: CutPlan, shift: float) -> dict[str, Any]:
+def _audio_encoded(media: Media, plan: CutPlan) -> dict[str, Any]:
     """Cut to the sample; gaps and a late beginning become silence, so that sound stays in step where players ignore timestamps.
 
     By itself aresample leaves gaps below 100 ms open.
     """
-    rate, channels = (media.audio.sample_rate, media.audio.channels) if media.audio else (0, _STEREO)
-    filled = f"aresample=async=1:min_hard_comp=0.01:first_pts={round(shift * rate)}"
+    channels = media.audio.channels if media.audio else _STEREO
     return {
-        "filter:a": f"atrim=start={_seconds(shift)}:end={_seconds(plan.audio_end + shift)},{filled}",
+        "filter:a": f"atrim=start=0:end={_seconds(plan.audio_end)},aresample=async=1:min_hard_comp=0.01:first_pts=0",
         "c:a": "aac",
         "b:a": "192k" if channels <= _STEREO else "384k",
         **({"ac": str(_STEREO)} if channels > _SURROUND else {}),
@@ -176,23 +198,11 @@ def burn_command(media: Media, encoding: Encoding, *, has_fonts: bool) -> list[s
     return [encoding.program, *_GLOBAL, *_PROGRESS, *_to_mp4(source, selectors, BURNED, options)]
 
 
-def decode_command(path: str, encoding: Encoding) -> list[str]:
-    """Decodes a whole MP4 and keeps nothing; any complaint goes to stderr. vfr, or uneven frame times would be one."""
-    source = _input(path, "mov", encoding)
-    arguments = ffmpeg.output(source, "-", f="null", map="0", fps_mode="vfr").get_args()
-    return [encoding.program, *_GLOBAL, "-xerror", *arguments]
-
-
 def source_thumb_command(url: str, media: Media, plan: CutPlan, encoding: Encoding) -> list[str]:
     """The source's frame at the clip's zero, tiny and gray, as raw bytes on stdout."""
     source = _source(url, media, plan, encoding, shift=0.0)
     index = str(media.video_stream.index) if media.video_stream else "v:0"
     return _thumb(encoding, source[index], f"trim=start={_seconds(plan.first_edge)},", _clock(media))
-
-
-def clip_thumb_command(path: str, encoding: Encoding) -> list[str]:
-    """The first frame of an MP4, as `source_thumb_command` gives the source's."""
-    return _thumb(encoding, _input(path, "mov", encoding)["v:0"])
 
 
 def _thumb(encoding: Encoding, stream: Any, trim: str = "", clock: tuple[str, ...] = ()) -> list[str]:

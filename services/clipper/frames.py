@@ -12,6 +12,8 @@ from libs.common.runtime.media import Media, Packet
 
 GRACE = 0.0005
 """Times travel as milliseconds: a frame counts as at `start` when it is, to the nearest one."""
+SHORTFALL = 0.5
+"""Seconds that a range may reach beyond the last packet: container durations are rough."""
 UNEVEN_CODECS = frozenset({"vp8"})
 """Codecs in which a packet may hold no frame to show, so that packets don't count frames."""
 
@@ -78,9 +80,3 @@ def are_frames_sure_in(media: Media, index: PacketIndex, since: float, until: fl
 def time_of(packet: Packet) -> float:
     """The time of a packet that is known to have one."""
     return packet.time if packet.time is not None else float("-inf")
-
-
-def ends_surely(index: PacketIndex, last: float) -> bool:
-    """Decode times rise and no frame is shown before it is decoded: so once one is past `last`, no earlier frame can follow."""
-    decoded = max((p.decode_time for p in index.video if p.decode_time is not None), default=float("-inf"))
-    return index.is_whole or decoded > last

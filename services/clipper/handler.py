@@ -1,58 +1,39 @@
 """clipper: SourceReady -> ClipUploaded. Cuts the range out of the source, verifies the clip, uploads it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-
-from libs.common.domain.events import ClipsRequested, ClipUploaded, CutPath, SourceReady
+from libs.common.domain.events import ClipsRequested, ClipUploaded, SourceReady
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.media import Media
-from libs.common.runtime.probe import probe
-from libs.common.runtime.range_server import Served, served
 from libs.common.runtime.telemetry import logger
-from services.clipper.cut_plan import CutPlan, cut_plan, wanted
-from services.clipper.ffmpeg_plan import CLIP, cut_command
-from services.clipper.frames import PacketIndex, Wanted
-from services.clipper.metrics import CUTS, SOURCE_BYTES
-from services.clipper.output_checks import Found
-from services.clipper.rendering import ClipperContext, encode, encoding, ffmpeg, limits
-from services.clipper.source_index import packet_index
-from services.clipper.verification import expected_of, verified
+from services.clipper.bitstream.nal import BrokenBitstream
+from services.clipper.clip import Clip
+from services.clipper.codings import Coding, is_played
+from services.clipper.edges import NotEncodedError
+from services.clipper.ffmpeg_plan import CLIP
+from services.clipper.metrics import CUTS
+from services.clipper.mp4.boxes import NotUnderstood
+from services.clipper.output_checks import Expected, Found
+from services.clipper.reencoding import reencoded
+from services.clipper.rendering import BEGUN, ClipperContext
+from services.clipper.sound import sound_of
+from services.clipper.source import Source, opened_source
+from services.clipper.splice_plan import Reason, SplicePlan, splice_plan
+from services.clipper.splicing import splice
+from services.clipper.verification import verified
+from services.clipper.window import Window
+from services.clipper.windows import coding_in, is_one_stream, pictures_of, window_of
 
 log = logger(__name__)
-
-RENDERED = 0.8
-"""The part of the work that is done when the clip is written; verification and upload are the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """A verified clip in the attempt's folder."""
-
-    plan: CutPlan
-    path: CutPath
-    found: Found
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A source that is being read: where, what it holds, and its packets around the range."""
-
-    source: Served
-    media: Media
-    index: PacketIndex
-    want: Wanted
 
 
 async def cut_clip(event: SourceReady, ctx: ClipperContext) -> ClipUploaded:
     requested = _requested(ctx)
-    async with _source(event, ctx) as source:
-        reading = await _read(source, event, requested, ctx)
-        clip = await _cut(reading, requested, ctx)
+    async with opened_source(ctx.objects.sources, event.source_key, event.container, ctx.settings) as source:
+        clip = await _cut(source, requested, ctx)
+        log.info("cut", path=clip.path, reason=clip.reason, seconds=clip.duration, bytes_read=source.bytes_read)
+    CUTS.labels(clip.path, clip.reason).inc()
     await ctx.progress(0.9)
     key = f"results/{ctx.job_id}/{CLIP}"
     size = await ctx.objects.results.upload(key, ctx.scratch / CLIP, "video/mp4")
-    return _uploaded(key, size, clip, reading)
+    return _uploaded(key, size, clip)
 
 
 def _requested(ctx: ClipperContext) -> ClipsRequested:
@@ -61,63 +42,75 @@ def _requested(ctx: ClipperContext) -> ClipsRequested:
     return ctx.job.requested
 
 
-@asynccontextmanager
-async def _source(event: SourceReady, ctx: ClipperContext) -> AsyncIterator[Served]:
-    """The source at a loopback URL. Raises S3's failure where there was one, whatever ffmpeg made of it."""
-    info = await ctx.objects.sources.head(event.source_key)
-    if info is None:
-        raise Failure(Code.SOURCE_UNREADABLE, "the source is no longer stored")
-    async with served(ctx.objects.sources, info) as source:
-        try:
-            yield source
-        finally:
-            SOURCE_BYTES.inc(source.bytes_read)
+async def _cut(source: Source, requested: ClipsRequested, ctx: ClipperContext) -> Clip:
+    """Spliced of the source's own samples where that can be done and verified; else encoded anew."""
+    try:
+        made = await _spliced(source, requested, ctx)
+    except (NotUnderstood, BrokenBitstream) as error:
+        log.info("not spliced", error=str(error))
+        made = Reason.FORMAT
+    except NotEncodedError as error:
+        log.warning("not spliced", error=str(error))
+        made = Reason.UNVERIFIED
+    return made if isinstance(made, Clip) else await reencoded(source, requested, made, ctx)
 
 
-async def _read(source: Served, event: SourceReady, requested: ClipsRequested, ctx: ClipperContext) -> Reading:
-    media = await probe(source.url, event.container, program=ctx.settings.ffprobe_bin, limits=limits(ctx.settings))
-    want = wanted(media, requested.start, requested.end)
-    return Reading(source, media, await packet_index(source.url, media, want, ctx.settings), want)
+async def _spliced(source: Source, requested: ClipsRequested, ctx: ClipperContext) -> Clip | Reason:
+    """The clip, or why it must be made in another way."""
+    window = await window_of(source, requested, ctx)
+    coding = coding_in(window.picture) if window else None
+    if window is None or coding is None or not is_played(coding):
+        return Reason.FORMAT
+    await ctx.progress(BEGUN)
+    plan = _planned(window, coding, requested)
+    if isinstance(plan, Reason):
+        return plan
+    sound = await sound_of(window, source, *_heard(window, plan, requested), ctx)
+    expected = await splice(plan, window.picture, coding, sound, ctx)
+    found, faults = await verified(CLIP, expected, ctx)
+    return Reason.UNVERIFIED if faults else _clip(plan, window.picture.seconds(plan.origin) - window.start_time, expected, found)
 
 
-async def _cut(reading: Reading, requested: ClipsRequested, ctx: ClipperContext) -> Clip:
-    """The planned way; when a copy fails its verification, a re-encode."""
-    plan = cut_plan(reading.media, reading.index, reading.want, requested.accuracy)
-    found, faults = await _rendered(reading, plan, ctx)
-    path: CutPath = plan.how
-    if faults and plan.how == "copy":
-        path, plan = "fallback", cut_plan(reading.media, reading.index, reading.want, requested.accuracy, may_copy=False)
-        found, faults = await _rendered(reading, plan, ctx)
-    if faults or found is None:
-        raise Failure(Code.OUTPUT_VERIFICATION_FAILED, f"the clip failed its verification: {'; '.join(faults)}")
-    log.info("cut", path=path, reason=plan.reason, frames=len(plan.frames), bytes_read=reading.source.bytes_read)
-    CUTS.labels(path).inc()
-    return Clip(plan, path, found)
+def _planned(window: Window, coding: Coding, requested: ClipsRequested) -> SplicePlan | Reason:
+    picture, want = window.picture, window.wanted(requested)
+    start = picture.ticks(want.start) if requested.accuracy == "exact" else picture.last_ticks(want.start)
+    plan = splice_plan(pictures_of(picture, coding, want), start, picture.ticks(want.end), requested.accuracy)
+    if plan is None:
+        return Reason.UNSURE_FRAMES
+    if plan.how == "copy":
+        return plan
+    if coding.is_interlaced:
+        return Reason.INTERLACED
+    return plan if is_one_stream(picture, coding, plan.copied) else Reason.FORMAT
 
 
-async def _rendered(reading: Reading, plan: CutPlan, ctx: ClipperContext) -> tuple[Found | None, tuple[str, ...]]:
-    """The clip written as planned, and its faults. Raises S3's failure when that is what is behind them."""
-    command = cut_command(reading.source.url, reading.media, plan, encoding(ctx.settings))
-    render = ffmpeg if plan.how == "copy" else encode
-    ended = await render(command, ctx, seconds=plan.duration, upto=RENDERED)
-    if ended.code:
-        log.warning("ffmpeg failed", how=plan.how, code=ended.code, stderr=ended.stderr[-1000:])
-        result: tuple[Found | None, tuple[str, ...]] = (None, ("it can't be written",))
-    else:
-        result = await verified(CLIP, await expected_of(reading.source.url, reading.media, plan, ctx), ctx)
-    if result[1] and reading.source.failure:
-        raise reading.source.failure
-    return result
+def _heard(window: Window, plan: SplicePlan, requested: ClipsRequested) -> tuple[float, float]:
+    """When the clip's sound begins and ends on the source's clock: with the picture; `exact` not beyond the range."""
+    end, picture = window.wanted(requested).end, window.picture
+    return picture.seconds(plan.origin), end if requested.accuracy == "exact" else max(end, picture.seconds(plan.end))
 
 
-def _uploaded(key: str, size: int, clip: Clip, reading: Reading) -> ClipUploaded:
+def _clip(plan: SplicePlan, start: float, expected: Expected, found: Found) -> Clip:
+    return Clip(
+        path=plan.how,
+        reason=plan.reason,
+        start=start,
+        end=start + expected.duration,
+        duration=found.duration,
+        has_video=found.has_video,
+        has_audio=found.has_audio,
+    )
+
+
+def _uploaded(key: str, size: int, clip: Clip) -> ClipUploaded:
     return ClipUploaded(
         video_key=key,
         size=size,
-        duration=round(clip.found.duration, 6),
-        actual_start=round(clip.plan.origin - reading.media.start_time, 6),
-        actual_end=round(clip.plan.end - reading.media.start_time, 6),
+        duration=round(clip.duration, 6),
+        actual_start=round(clip.start, 6),
+        actual_end=round(clip.end, 6),
         cut_path=clip.path,
-        has_video=clip.found.has_video,
-        has_audio=clip.found.has_audio,
+        cut_reason=clip.reason,
+        has_video=clip.has_video,
+        has_audio=clip.has_audio,
     )

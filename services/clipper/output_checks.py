@@ -17,6 +17,14 @@ BOX_HEADER = 8
 MOST_BOXES = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A look at one frame, `at` seconds from the file's beginning: tiny and gray, as it must be; None: it need only be there."""
+
+    at: float
+    picture: bytes | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """`frames`: when each is shown, in seconds from the file's beginning; None where that isn't known exactly."""
@@ -25,21 +33,23 @@ class Expected:
     frames: tuple[float, ...] | None
     has_video: bool
     has_audio: bool
-    first_frame: bytes | None
+    sights: tuple[Sight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`complaints` is what a decoder said; `boxes` are the file's top-level boxes in order; `first_frame` is tiny and gray."""
+    """`complaints` is what a decoder said; `boxes` are the file's top-level boxes in order; `sights` are what was seen, in their order."""
 
     size: int
     duration: float
     frames: tuple[float, ...]
+    begins_with_keyframe: bool
+    is_monotonic: bool
     has_video: bool
     has_audio: bool
     complaints: str
     boxes: tuple[str, ...]
-    first_frame: bytes | None
+    sights: tuple[bytes | None, ...] = ()
 
 
 def faults(expected: Expected, found: Found) -> tuple[str, ...]:
@@ -50,9 +60,11 @@ def faults(expected: Expected, found: Found) -> tuple[str, ...]:
         (found.has_audio == expected.has_audio, "its sound is missing or unasked for"),
         (abs(found.duration - expected.duration) <= _tolerance(expected), "it is not as long as it should be"),
         (_has_frames(expected, found), "it does not hold exactly the frames of the range"),
+        (found.begins_with_keyframe or not found.has_video, "it does not begin with a keyframe"),
+        (found.is_monotonic, "its samples are out of order"),
         (not found.complaints, "it does not decode without errors"),
         (is_fast_start(found.boxes), "its index does not come first"),
-        (_looks_right(expected, found), "its first frame is not the source's"),
+        (_looks_right(expected, found), "a frame of it is not the source's"),
     )
     return tuple(fault for is_right, fault in checks if not is_right)
 
@@ -73,9 +85,10 @@ def _has_frames(expected: Expected, found: Found) -> bool:
 
 
 def _looks_right(expected: Expected, found: Found) -> bool:
-    if expected.first_frame is None:
-        return True
-    return found.first_frame is not None and difference(expected.first_frame, found.first_frame) <= LIKENESS
+    seen = zip(expected.sights, found.sights, strict=False)
+    return len(expected.sights) == len(found.sights) and all(
+        picture is not None and (sight.picture is None or difference(sight.picture, picture) <= LIKENESS) for sight, picture in seen
+    )
 
 
 def difference(one: bytes, other: bytes) -> float:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.context import Context
 from libs.common.runtime.process import Completed, Limits, run
+from libs.common.runtime.warm_process import Warm, open_warm
+from services.clipper.buffers import Buffers
 from services.clipper.ffmpeg_plan import Encoding
 from services.clipper.settings import ClipperSettings
 
@@ -20,6 +22,8 @@ class Tools:
     """What the service opened at its start: the places for encodes, so that copies never wait behind them."""
 
     encodes: asyncio.Semaphore
+    inspection: Warm
+    buffers: Buffers
 
 
 ClipperContext = Context[ClipperSettings, Tools]
@@ -28,7 +32,9 @@ ClipperContext = Context[ClipperSettings, Tools]
 @asynccontextmanager
 async def open_tools(settings: ClipperSettings) -> AsyncIterator[Tools]:
     cores = os.cpu_count() or 1
-    yield Tools(asyncio.Semaphore(settings.encoder_slots or max(1, cores // settings.encoder_threads)))
+    slots = settings.encoder_slots or max(1, cores // settings.encoder_threads)
+    async with open_warm("services.clipper.inspection", workers=cores) as inspection:
+        yield Tools(asyncio.Semaphore(slots), inspection, Buffers())
 
 
 def encoding(settings: ClipperSettings) -> Encoding:
@@ -40,29 +46,34 @@ def limits(settings: ClipperSettings) -> Limits:
     return Limits(wall=seconds, cpu=seconds * settings.encoder_threads, memory=settings.media_memory_mb << 20, file_size=LARGEST_OUTPUT)
 
 
-async def ffmpeg(command: list[str], ctx: ClipperContext, *, seconds: float = 0.0, upto: float = 0.0) -> Completed:
-    """Run one command in the attempt's folder. With `seconds`, the length of its output, progress is told up to `upto`.
+BEGUN, RENDERED = 0.1, 0.8
+"""The parts of the work that are done when the source has been read, and when the output is written."""
 
-    Raises Failure(RETRYABLE_ERROR) when it was killed: by its limits, or for want of memory.
+
+async def ffmpeg(command: list[str], ctx: ClipperContext, *, seconds: float = 0.0, before: float = 0.0) -> Completed:
+    """Run one command in the attempt's folder. With `seconds`, the length of all that is to be written, progress is told.
+
+    `before`: how much of that had been written already. Raises Failure(RETRYABLE_ERROR) when it was killed: by its limits, or for want
+    of memory.
     """
-    on_line = _telling(ctx.progress, seconds, upto) if seconds > 0 else None
+    on_line = _telling(ctx.progress, seconds, before) if seconds > 0 else None
     ended = await run(command, limits=limits(ctx.settings), cwd=ctx.scratch, on_line=on_line)
     if ended.code < 0:
         raise Failure(Code.RETRYABLE_ERROR, f"ffmpeg was killed by signal {-ended.code}")
     return ended
 
 
-async def encode(command: list[str], ctx: ClipperContext, *, seconds: float, upto: float) -> Completed:
+async def encode(command: list[str], ctx: ClipperContext, *, seconds: float = 0.0, before: float = 0.0) -> Completed:
     """`ffmpeg`, as soon as there is a place for one more encode."""
     async with ctx.tools.encodes:
-        return await ffmpeg(command, ctx, seconds=seconds, upto=upto)
+        return await ffmpeg(command, ctx, seconds=seconds, before=before)
 
 
-def _telling(progress: Callable[[float], Awaitable[None]], seconds: float, upto: float) -> Callable[[str], Awaitable[None]]:
+def _telling(progress: Callable[[float], Awaitable[None]], seconds: float, before: float) -> Callable[[str], Awaitable[None]]:
     async def on_line(line: str) -> None:
         done = seconds_done(line)
         if done is not None:
-            await progress(upto * min(done / seconds, 1.0))
+            await progress(BEGUN + (RENDERED - BEGUN) * min((before + done) / seconds, 1.0))
 
     return on_line
 

@@ -18,7 +18,12 @@ from services.clipper.settings import ClipperSettings
 from tests import media
 from tests.builders import history, ready, requested, transcribed, uploaded
 
-DEMUXERS = {".mp4": "mov", ".m4a": "mov", ".ts": "mpegts", ".mkv": "matroska", ".webm": "matroska", ".mp3": "mp3", ".avi": "avi"}
+DEMUXERS = {
+    **dict.fromkeys((".mp4", ".m4a", ".mov"), "mov"),
+    **dict.fromkeys((".mkv", ".webm"), "matroska"),
+    ".ts": "mpegts",
+    **{f".{name}": name for name in ("mp3", "avi", "flv", "flac", "wav")},
+}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The decision how to cut, on made-up packets: what is copied is exactly right, and all else is encoded exactly."""
+"""How ffmpeg by itself makes a clip, on made-up packets: what is encoded is exactly the frames of the range."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from libs.common.domain.events import AudioTrack, VideoTrack
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.media import Media, Packet, VideoStream
-from services.clipper.cut_plan import CutPlan, covers, cut_plan, wanted
+from services.clipper.cut_plan import LONGEST_AUDIO_PACKET, CutPlan, covers, cut_plan, sound_plan, wanted
 from services.clipper.frames import GRACE, PacketIndex, Wanted
+from services.clipper.splice_plan import Reason
 
 RATE = 25
 MEDIA = Media(
@@ -24,6 +25,8 @@ MEDIA = Media(
     audio_index=1,
     streams=2,
 )
+
+SOUND = replace(MEDIA, video=None, video_stream=None)
 
 
 def gops(count: int, length: int, bframes: int, *, is_open: bool = False, begin: float = 0.0) -> tuple[Packet, ...]:
@@ -84,105 +87,105 @@ def ranges(draw: st.DrawFn) -> tuple[PacketIndex, Wanted]:
     return index, Wanted(start, end + 1 / RATE)
 
 
-@given(ranges())
-def test_exact_holds_every_frame_of_the_range_and_no_other(case: tuple[PacketIndex, Wanted]):
-    index, want = case
-    plan = cut_plan(MEDIA, index, want, "exact")
-    assert clip_frames(plan) == pytest.approx(source_frames(index, want.start, want.end))
-    assert plan.are_frames_sure
+def planned(index: PacketIndex, want: Wanted, accuracy: str = "exact", media: Media = MEDIA) -> CutPlan:
+    return cut_plan(media, index, want, accuracy, Reason.FORMAT)
 
 
 @given(ranges(), st.sampled_from(["exact", "fast"]))
-def test_what_is_copied_is_a_run_of_packets_that_needs_nothing_else(case: tuple[PacketIndex, Wanted], accuracy):
+def test_a_clip_holds_every_frame_of_the_range_and_no_other(case: tuple[PacketIndex, Wanted], accuracy: str):
     index, want = case
-    plan = cut_plan(MEDIA, index, want, accuracy)
-    if plan.how != "copy":
-        return
-    kept = [n for n, p in enumerate(index.video) if p.time is not None and plan.first_edge <= p.time - plan.origin < plan.last_edge]
-    key = index.video[kept[0]]
-    assert key.is_key
-    assert key.time == plan.origin
-    skipped = [index.video[n] for n in range(kept[0], kept[-1] + 1) if n not in kept]
-    assert all(p.time is not None and p.time < plan.origin for p in skipped)
-    assert not (skipped and accuracy == "exact")
-    assert len(kept) == len(plan.frames)
-    assert max(p.decode_time for p in (index.video[n] for n in kept) if p.decode_time is not None) - plan.origin == pytest.approx(
-        plan.last_decode
-    )
-
-
-@given(ranges())
-def test_fast_begins_at_the_keyframe_before_and_covers_the_range(case: tuple[PacketIndex, Wanted]):
-    index, want = case
-    plan = cut_plan(MEDIA, index, want, "fast")
-    keys = [p.time for p in index.video if p.is_key and p.time is not None and p.time <= want.start + GRACE]
-    assert plan.how == "copy"
-    assert plan.origin == max(keys)
-    assert clip_frames(plan) == pytest.approx(source_frames(index, plan.origin, plan.end))
-    assert set(source_frames(index, want.start, want.end)) <= set(source_frames(index, plan.origin, plan.end))
-    assert len(source_frames(index, want.end, plan.end)) <= 3
+    plan = planned(index, want, accuracy)
+    assert (plan.how, plan.reason) == ("reencode", Reason.FORMAT)
+    assert clip_frames(plan) == pytest.approx(source_frames(index, want.start, want.end))
+    assert plan.are_frames_sure
 
 
 @given(ranges())
 def test_edges_lie_between_frames(case: tuple[PacketIndex, Wanted]):
     index, want = case
-    plan = cut_plan(MEDIA, index, want, "exact", may_copy=False)
+    plan = planned(index, want)
     distances = [abs(p.time - plan.origin - edge) for p in index.video if p.time is not None for edge in (plan.first_edge, plan.last_edge)]
     assert min(distances) > 0.2 / RATE
 
 
-def test_a_closed_group_of_pictures_is_copied():
-    plan = cut_plan(MEDIA, index_of(gops(5, 50, 2)), Wanted(2.0, 6.0), "exact")
-    assert (plan.how, plan.origin, plan.end, len(plan.frames), plan.copies_audio) == ("copy", 2.0, 6.0, 100, True)
+@given(ranges())
+def test_a_clip_ends_when_its_last_frame_and_its_sound_are_over(case: tuple[PacketIndex, Wanted]):
+    index, want = case
+    plan = planned(index, want)
+    last, following = source_frames(index, want.start, want.end)[-1], source_frames(index, want.end, 1e9)[:1]
+    assert plan.end == pytest.approx(max(min([*following, last + 1 / RATE]), plan.end if plan.has_audio else 0.0))
+    assert plan.audio_end == pytest.approx(want.end - plan.origin)
 
 
-def test_a_start_between_keyframes_is_encoded():
-    plan = cut_plan(MEDIA, index_of(gops(5, 50, 2)), Wanted(2.04, 6.0), "exact")
-    assert (plan.how, plan.reason) == ("reencode", "the first frame is no keyframe")
-
-
-def test_an_end_that_needs_a_frame_beyond_it_is_encoded():
-    plan = cut_plan(MEDIA, index_of(gops(5, 50, 2)), Wanted(2.0, 5.0 + 2 / RATE), "exact")
-    assert (plan.how, plan.reason) == ("reencode", "no run of packets is exactly the range")
+def test_a_clip_says_why_it_was_not_spliced():
+    assert cut_plan(MEDIA, index_of(gops(5, 50, 2)), Wanted(2.0, 6.0), "exact", Reason.UNVERIFIED).reason is Reason.UNVERIFIED
 
 
 def test_times_rounded_to_milliseconds_mean_the_frame_they_were_rounded_from():
     thirds = tuple(replace(p, time=(p.time or 0) * 25 * 1001 / 30000) for p in gops(5, 50, 0))
-    plan = cut_plan(MEDIA, index_of(thirds), Wanted(0.067, 0.1), "exact")
+    plan = planned(index_of(thirds), Wanted(0.067, 0.1))
     assert clip_frames(plan) == pytest.approx([2 * 1001 / 30000])
 
 
-def test_sound_of_another_codec_is_encoded_beside_a_copied_picture():
-    opus = replace(MEDIA, audio=AudioTrack(codec="opus", sample_rate=48000, channels=2))
-    plan = cut_plan(opus, index_of(gops(5, 50, 2)), Wanted(2.0, 6.0), "exact")
-    assert (plan.how, plan.has_audio, plan.copies_audio) == ("copy", True, False)
+def test_sound_alone_is_encoded_from_the_start_to_the_sample():
+    plan = planned(PacketIndex((), sound(30), None, is_whole=True), Wanted(2.345, 6.0), media=SOUND)
+    assert (plan.how, plan.reason, plan.origin, plan.end, plan.audio_end) == ("reencode", Reason.AUDIO_ONLY, 2.345, 6.0, 6.0 - 2.345)
+    assert (plan.frames, plan.has_video, plan.has_audio) == ((), False, True)
 
 
-@pytest.mark.parametrize(("codec", "pixel_format"), [("vp9", "yuv420p"), ("h264", "yuv422p10le"), ("mpeg2video", "yuv420p")])
-def test_video_that_players_do_not_play_is_encoded(codec: str, pixel_format: str):
-    assert MEDIA.video
-    assert MEDIA.video_stream
-    video = VideoTrack(codec=codec, width=160, height=96, frame_rate=RATE)
-    odd = replace(MEDIA, video=video, video_stream=replace(MEDIA.video_stream, pixel_format=pixel_format))
-    plan = cut_plan(odd, index_of(gops(5, 50, 2)), Wanted(2.0, 6.0), "fast")
-    assert (plan.how, plan.reason) == ("reencode", "MP4 players don't play the source's video")
+def test_sound_alone_is_copied_from_the_nearest_packet_when_it_is_to_be_fast():
+    plan = planned(PacketIndex((), sound(30), None, is_whole=True), Wanted(2.345, 6.0), "fast", SOUND)
+    assert (plan.how, plan.reason) == ("copy", Reason.FAST)
+    assert plan.origin == 110 * 1024 / 48000
+
+
+@pytest.mark.parametrize(("codec", "packet"), [("opus", 0.02), ("aac", LONGEST_AUDIO_PACKET + 0.001), ("aac", 0.0)])
+def test_sound_that_players_do_not_play_or_that_is_laid_too_roughly_is_encoded_even_when_fast(codec: str, packet: float):
+    media = replace(SOUND, audio=AudioTrack(codec=codec, sample_rate=48000, channels=2))
+    packets = tuple(replace(p, duration=packet) for p in sound(30))
+    assert planned(PacketIndex((), packets, None, is_whole=True), Wanted(2.0, 6.0), "fast", media).how == "reencode"
+
+
+def test_sound_beside_a_spliced_picture_is_read_from_before_it():
+    plan = sound_plan(MEDIA, 5.0, 7.5)
+    assert plan is not None
+    assert (plan.how, plan.seek, plan.origin, plan.end, plan.audio_end) == ("reencode", 3.0, 5.0, 7.5, 2.5)
+    assert (plan.has_video, plan.has_audio) == (False, True)
+    near = sound_plan(MEDIA, 1.0, 2.0)
+    assert near is not None
+    assert near.seek is None
+    assert sound_plan(replace(MEDIA, audio=None), 5.0, 7.5) is None
 
 
 def test_packets_without_times_are_encoded_and_not_counted():
     blind = tuple(replace(p, time=None) for p in gops(5, 50, 0))
-    plan = cut_plan(MEDIA, index_of(blind), Wanted(2.0, 6.0), "exact")
+    plan = planned(index_of(blind), Wanted(2.0, 6.0))
     assert (plan.how, plan.are_frames_sure, len(plan.frames)) == ("reencode", False, 100)
 
 
-def test_a_range_that_an_index_ends_within_is_not_copied():
-    video = tuple(p for p in gops(5, 50, 2) if p.decode_time is not None and p.decode_time < 5.9)
-    plan = cut_plan(MEDIA, PacketIndex(video, sound(30), None, is_whole=False), Wanted(2.0, 6.0), "exact")
-    assert plan.how == "reencode"
+def test_what_precedes_the_first_keyframe_does_not_come_out():
+    plan = planned(PacketIndex(gops(5, 50, 0)[10:], sound(30), None, is_whole=True), Wanted(0.5, 4.0))
+    assert (plan.is_held, plan.frames[1], plan.are_frames_sure) == (True, 2.04 - 0.5, True)
+
+
+def test_frames_shown_before_the_first_keyframe_may_not_come_out():
+    video = gops(3, 25, 2, is_open=True)
+    cut_off = video[next(n for n, p in enumerate(video) if p.time == 1.0) :]
+    index = PacketIndex(cut_off, sound(30), None, is_whole=True)
+    assert not planned(index, Wanted(0.5, 2.0)).are_frames_sure
+    assert planned(index, Wanted(1.0, 2.0)).are_frames_sure
+
+
+def test_a_picture_without_a_keyframe_is_unreadable():
+    index = index_of(tuple(replace(p, is_key=False) for p in gops(5, 50, 0)))
+    with pytest.raises(Failure) as refused:
+        planned(index, Wanted(2.0, 4.0))
+    assert refused.value.code is Code.SOURCE_UNREADABLE
 
 
 def test_hidden_packets_are_not_shown():
     hidden = tuple(replace(p, is_hidden=(p.time or 0) < 3.0) for p in gops(5, 50, 0))
-    plan = cut_plan(MEDIA, index_of(hidden), Wanted(2.0, 4.0), "exact")
+    plan = planned(index_of(hidden), Wanted(2.0, 4.0))
     assert plan.frames[0] == 0.0
     assert (plan.is_held, len(plan.frames)) == (True, 25)
 
@@ -190,7 +193,7 @@ def test_hidden_packets_are_not_shown():
 @pytest.mark.parametrize(("start", "end"), [(10.0, 11.0), (9.0, 12.0), (9.99, 10.001)])
 def test_a_range_with_nothing_in_it_is_refused(start: float, end: float):
     with pytest.raises(Failure) as refused:
-        cut_plan(MEDIA, index_of(gops(5, 50, 2), sound(10)), Wanted(start, end), "exact")
+        planned(index_of(gops(5, 50, 2), sound(10)), Wanted(start, end))
     assert refused.value.code is Code.RANGE_OUTSIDE_SOURCE
 
 

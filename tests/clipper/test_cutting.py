@@ -37,9 +37,9 @@ async def test_a_range_that_begins_on_a_keyframe_is_copied(clipper: Clipper, pla
     assert in_step(clip, [0, 1, 2, 3])
 
 
-async def test_a_range_between_keyframes_is_encoded_to_the_frame(clipper: Clipper, plain: Path):
+async def test_a_range_between_keyframes_is_cut_to_the_frame(clipper: Clipper, plain: Path):
     clip = await clipper.cut(plain, 3.1, 6.6)
-    assert clip.event.cut_path == "reencode"
+    assert (clip.event.cut_path, clip.event.cut_reason) == ("smart", "off_keyframe")
     assert clip.numbers == list(range(93, 198))
     assert (clip.event.actual_start, clip.event.actual_end) == (3.1, 6.6)
     assert in_step(clip, [0.9, 1.9, 2.9])
@@ -74,7 +74,7 @@ async def test_nothing_but_the_first_picture_and_sound_is_taken_over(clipper: Cl
     assert b"secret" not in clip.path.read_bytes()
 
 
-@pytest.mark.parametrize(("start", "path"), [(4.0, "copy"), (4.5, "reencode")])
+@pytest.mark.parametrize(("start", "path"), [(4.0, "copy"), (4.5, "smart")])
 async def test_transport_streams_count_from_their_own_beginning(clipper: Clipper, plain: Path, folder: Path, start: float, path: str):
     source = media.remuxed(plain, folder / f"{start}.ts", "-output_ts_offset", "5000")
     begins = float(media.told(source, "format=start_time")[0])
@@ -96,7 +96,7 @@ def offset(source: Path) -> float:
     return times_of(source)[0] - float(media.told(source, "format=start_time")[0])
 
 
-@pytest.mark.parametrize(("suffix", "start", "path"), [("mkv", 4.0, "copy"), ("mkv", 4.7, "reencode")])
+@pytest.mark.parametrize(("suffix", "start", "path"), [("mkv", 4.0, "copy"), ("mkv", 4.7, "smart")])
 async def test_matroska_is_cut_like_mp4(clipper: Clipper, folder: Path, suffix: str, start: float, path: str):
     source = media.make(folder / f"plain.{suffix}", audio=("-c:a", "pcm_s16le"))
     clip = await clipper.cut(source, start, start + 2.0)
@@ -148,7 +148,7 @@ async def test_a_range_that_begins_in_a_standstill_shows_its_first_frame_from_th
     assert in_step(clip, [0, 1, 2])
 
 
-@pytest.mark.parametrize(("start", "path"), [(2.0, "copy"), (2.5, "reencode")])
+@pytest.mark.parametrize(("start", "path"), [(2.0, "copy"), (2.5, "smart")])
 async def test_a_turned_picture_stays_turned(clipper: Clipper, plain: Path, folder: Path, start: float, path: str):
     source = media.turned(media.remuxed(plain, folder / f"turned-{start}.mp4"))
     clip = await clipper.cut(source, start, start + 2)

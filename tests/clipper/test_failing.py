@@ -11,7 +11,6 @@ import pytest
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.object_store import Bucket
-from services.clipper import rendering
 from services.clipper.handler import cut_clip
 from services.clipper.rendering import seconds_done
 from tests import media
@@ -28,11 +27,19 @@ def damaged(source: Path, path: Path, packet: int) -> Path:
     return path
 
 
-async def test_a_copy_that_does_not_decode_is_encoded_instead(clipper: Clipper, plain: Path, folder: Path):
-    source = damaged(plain, folder / "damaged.mp4", 151)
+async def test_a_copy_whose_first_picture_does_not_decode_is_encoded_instead(clipper: Clipper, plain: Path, folder: Path):
+    source = damaged(plain, folder / "damaged.mp4", 120)
     clip = await clipper.cut(source, 4.0, 8.0)
     assert clip.event.cut_path == "fallback"
+    assert clip.event.cut_reason == "unverified"
     assert len(media.told(clip.path, "packet=pts", "-select_streams", "v")) == 120
+
+
+async def test_a_picture_that_is_broken_in_the_source_is_copied_as_it_is(clipper: Clipper, plain: Path, folder: Path):
+    """Verification looks where something of ours begins; to decode all of a copy would cost many times the cut."""
+    source = damaged(plain, folder / "damaged.mp4", 151)
+    clip = await clipper.cut(source, 4.0, 8.0)
+    assert clip.event.cut_path == "copy"
     assert media.numbers(clip.path)[:20] == list(range(120, 140))
 
 
@@ -56,10 +63,11 @@ async def test_a_range_that_can_not_be_decoded_fails_its_verification(clipper: C
     assert failed.value.code is Code.OUTPUT_VERIFICATION_FAILED
 
 
-@pytest.mark.parametrize("requests", [0, 2, 4, 6])
+@pytest.mark.parametrize(("suffix", "requests"), [("mp4", 0), ("mp4", 1), ("mkv", 0), ("mkv", 2), ("mkv", 4)])
 async def test_an_outage_of_s3_is_waited_for_whatever_ffmpeg_makes_of_it(
-    clipper: Clipper, plain: Path, monkeypatch: pytest.MonkeyPatch, requests: int
+    clipper: Clipper, plain: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, requests: int
 ):
+    source = media.remuxed(plain, folder / f"outage-{requests}.{suffix}")
     stream, answered = Bucket.stream, []
 
     async def breaking(self: Bucket, key: str, *arguments: Any, **more: Any) -> AsyncIterator[bytes]:
@@ -72,7 +80,7 @@ async def test_an_outage_of_s3_is_waited_for_whatever_ffmpeg_makes_of_it(
 
     monkeypatch.setattr(Bucket, "stream", breaking)
     with pytest.raises(Failure) as failed:
-        await clipper.cut(plain, 4.0, 8.0)
+        await clipper.cut(source, 4.0, 8.0)
     assert failed.value.outage == "s3"
 
 
@@ -103,13 +111,13 @@ def running_in(folder: Path) -> list[str]:
 async def test_encodes_wait_for_a_place_and_copies_do_not(clipper: Clipper, plain: Path):
     event = ready(source_key=await clipper.stored(plain))
     async with clipper.context(requested(start=4.0, end=8.0)) as copying, clipper.context(requested(start=4.1, end=8.0)) as encoding:
-        taken = rendering.Tools(asyncio.Semaphore(0))
-        blocked = asyncio.create_task(cut_clip(event, replace(encoding, tools=taken)))
-        copied = await cut_clip(event, replace(copying, tools=taken))
+        taken = asyncio.Semaphore(0)
+        blocked = asyncio.create_task(cut_clip(event, replace(encoding, tools=replace(encoding.tools, encodes=taken))))
+        copied = await cut_clip(event, replace(copying, tools=replace(copying.tools, encodes=taken)))
         assert copied.cut_path == "copy"
         assert not blocked.done()
-        taken.encodes.release()
-        assert (await blocked).cut_path == "reencode"
+        taken.release()
+        assert (await blocked).cut_path == "smart"
 
 
 @pytest.mark.parametrize(

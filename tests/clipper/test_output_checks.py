@@ -9,26 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.clipper.output_checks import Expected, Found, difference, faults, is_fast_start, top_level_boxes
+from services.clipper.output_checks import Expected, Found, Sight, difference, faults, is_fast_start, top_level_boxes
 
 FRAMES = tuple(n / 25 for n in range(50))
 PICTURE = bytes(range(256)) * 9
-EXPECTED = Expected(duration=2.0, frames=FRAMES, has_video=True, has_audio=True, first_frame=PICTURE)
+EXPECTED = Expected(duration=2.0, frames=FRAMES, has_video=True, has_audio=True, sights=(Sight(0.0, PICTURE), Sight(1.0, None)))
 FOUND = Found(
     size=1000,
     duration=2.0,
     frames=FRAMES,
+    begins_with_keyframe=True,
+    is_monotonic=True,
     has_video=True,
     has_audio=True,
     complaints="",
     boxes=("ftyp", "moov", "free", "mdat"),
-    first_frame=PICTURE,
+    sights=(PICTURE, b"anything"),
 )
 
 
 def test_what_was_expected_is_right():
     assert faults(EXPECTED, FOUND) == ()
-    assert faults(EXPECTED, replace(FOUND, duration=2.05, first_frame=bytes(min(255, b + 9) for b in PICTURE))) == ()
+    assert faults(EXPECTED, replace(FOUND, duration=2.05, sights=(bytes(min(255, b + 9) for b in PICTURE), b""))) == ()
 
 
 @pytest.mark.parametrize(
@@ -44,9 +46,13 @@ def test_what_was_expected_is_right():
         ({"frames": tuple(time + 0.01 for time in FRAMES)}, "it does not hold exactly the frames of the range"),
         ({"complaints": "[h264] error while decoding MB 1 2"}, "it does not decode without errors"),
         ({"boxes": ("ftyp", "mdat", "moov")}, "its index does not come first"),
-        ({"first_frame": bytes(len(PICTURE))}, "its first frame is not the source's"),
-        ({"first_frame": b""}, "its first frame is not the source's"),
-        ({"first_frame": None}, "its first frame is not the source's"),
+        ({"begins_with_keyframe": False}, "it does not begin with a keyframe"),
+        ({"is_monotonic": False}, "its samples are out of order"),
+        ({"sights": (bytes(len(PICTURE)), b"anything")}, "a frame of it is not the source's"),
+        ({"sights": (b"", b"anything")}, "a frame of it is not the source's"),
+        ({"sights": (None, b"anything")}, "a frame of it is not the source's"),
+        ({"sights": (PICTURE, None)}, "a frame of it is not the source's"),
+        ({"sights": (PICTURE,)}, "a frame of it is not the source's"),
     ],
 )
 def test_a_wrong_file_is_refused_for_what_is_wrong(wrong: dict[str, Any], fault: str):
@@ -58,6 +64,17 @@ def test_where_packets_tell_no_frames_the_length_still_counts():
     assert faults(unsure, replace(FOUND, frames=FRAMES[:-3], duration=1.9)) == ()
     assert faults(unsure, replace(FOUND, frames=FRAMES[:9], duration=0.4)) == ("it is not as long as it should be",)
     assert faults(unsure, replace(FOUND, frames=())) == ("it does not hold exactly the frames of the range",)
+
+
+def test_a_last_frame_that_is_held_may_be_left_to_the_player():
+    held = replace(EXPECTED, frames=(0.0, 1.2), duration=2.4)
+    assert faults(held, replace(FOUND, frames=(0.0, 1.2), duration=1.3)) == ()
+
+
+def test_sound_alone_has_no_keyframe_to_begin_with():
+    sound = replace(EXPECTED, frames=None, has_video=False, sights=())
+    assert faults(sound, replace(FOUND, frames=(), has_video=False, begins_with_keyframe=False, sights=())) == ()
+    assert faults(sound, replace(FOUND, frames=(), has_video=False, sights=(), duration=2.1)) == ("it is not as long as it should be",)
 
 
 def box(name: bytes, body: bytes = b"", *, is_large: bool = False) -> bytes:

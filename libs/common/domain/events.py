@@ -12,7 +12,7 @@ import msgspec
 
 SourceType = Literal["upload", "youtube"]
 Accuracy = Literal["exact", "fast"]
-CutPath = Literal["copy", "reencode", "fallback"]
+CutPath = Literal["copy", "smart", "reencode", "fallback"]
 
 
 class Priority(StrEnum):
@@ -90,6 +90,8 @@ class ClipUploaded(Event, frozen=True, kw_only=True, tag="clip.uploaded"):
     actual_start: float
     actual_end: float
     cut_path: CutPath
+    cut_reason: str = ""
+    """Why that path: one of the few words of services/clipper/splice_plan.py."""
     has_video: bool
     has_audio: bool
 

@@ -13,6 +13,8 @@ from libs.common.domain.failures import Code, Failure
 
 DEMUXERS = frozenset({"mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg", "wav", "mp3", "aac", "flac"})
 """The formats that we read: none of them names another file or address (findings B4)."""
+WRAPPING = frozenset({"mpegts", "mpeg"})
+"""Formats whose clock starts anywhere and begins again at 2^33 ticks: ffmpeg counts backwards from there."""
 MAX_PIXELS = 7680 * 4320
 MAX_STREAMS = 64
 MAX_SECONDS = 1e9
@@ -128,7 +130,7 @@ def media(document: bytes, demuxer: str) -> Media:
         raise Failure(Code.SOURCE_UNREADABLE, "the source holds neither video nor audio")
     return Media(
         container=demuxer,
-        start_time=_start(_dict(told.get("format")), streams),
+        start_time=_start(_dict(told.get("format")), streams, demuxer),
         duration=_duration(_dict(told.get("format")), streams),
         video=_video(picture) if picture else None,
         audio=_audio(sound) if sound else None,
@@ -197,10 +199,11 @@ def _rotation(stream: Mapping[str, Any]) -> int:
     return round(clockwise / 90) * 90 % 360
 
 
-def _start(container: Mapping[str, Any], streams: Iterable[Mapping[str, Any]]) -> float:
-    """Never negative: what lies before zero only primes an audio decoder, and no player shows it."""
+def _start(container: Mapping[str, Any], streams: Iterable[Mapping[str, Any]], demuxer: str) -> float:
+    """What lies before zero only primes an audio decoder, and no player shows it; but the clock of a transport stream may wrap."""
     starts = [_number(container.get("start_time")), *(_number(s.get("start_time")) for s in streams)]
-    return max(next((start for start in starts if start is not None), 0.0), 0.0)
+    start = next((start for start in starts if start is not None), 0.0)
+    return start if demuxer in WRAPPING else max(start, 0.0)
 
 
 def _duration(container: Mapping[str, Any], streams: Iterable[Mapping[str, Any]]) -> float | None:

@@ -73,6 +73,21 @@ class Bucket:
             raise
         return ObjectInfo(key, answer["ContentLength"], _etag(answer), answer["LastModified"])
 
+    async def begin(self, key: str, length: int) -> tuple[ObjectInfo, bytes] | None:
+        """In one request what `head` says of an object that is not empty, and its first bytes, at most `length`."""
+        try:
+            with calling("get"):
+                answer = await self._client.get_object(**self._at(key), Range=_http_range(0, length))
+        except Failure as failure:
+            if failure.code is Code.NOT_FOUND:
+                return None
+            raise
+        async with answer["Body"] as body:
+            with reading("get"):
+                first = bytes(await body.read())
+        BYTES.labels("read").inc(len(first))
+        return ObjectInfo(key, _whole_size(answer), _etag(answer), answer["LastModified"]), first
+
     async def read(self, key: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
         """The bytes of a range that fits in memory; fewer when the object ends before `end`."""
         return b"".join([chunk async for chunk in self.stream(key, start, end, if_match=if_match)])
@@ -100,8 +115,10 @@ class Bucket:
                     await asyncio.to_thread(file.write, chunk)
 
     async def upload(self, key: str, path: Path, content_type: str) -> int:
-        """A file, read as it is sent. Returns its size."""
+        """A file: a small one at once, a longer one read as it is sent. Returns its size."""
         size = (await asyncio.to_thread(path.stat)).st_size
+        if size <= PART_BYTES:
+            return await self.put(key, await asyncio.to_thread(path.read_bytes), content_type)
         if size > ONE_PUT_BYTES:
             return await self.upload_stream(key, _file_chunks(path), content_type, size)
         with await asyncio.to_thread(path.open, "rb") as file:
@@ -258,6 +275,12 @@ def _checked(key: str) -> str:
 
 def _etag(answer: Mapping[str, Any]) -> str:
     return str(answer.get("ETag", "")).strip('"')
+
+
+def _whole_size(answer: Mapping[str, Any]) -> int:
+    """Of an object of which a range was asked for: "bytes 0-99/1234", unless all of it came (RFC 9110, 14.4)."""
+    _, _, total = str(answer.get("ContentRange", "")).rpartition("/")
+    return int(total) if total.isdigit() else int(answer["ContentLength"])
 
 
 def _http_range(start: int, end: int | None) -> str:

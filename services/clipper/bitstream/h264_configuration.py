@@ -70,10 +70,10 @@ class AvcConfiguration:
         return formats.pop()
 
 
-def free_parameter_id(configuration: AvcConfiguration) -> int | None:
-    """The first that is no sequence's and no picture's: an encoder that is told one uses it for both."""
+def free_parameter_ids(configuration: AvcConfiguration) -> list[int]:
+    """Those that are no sequence's and no picture's: an encoder that is told one uses it for both."""
     used = _sequence_ids(configuration.sequences).keys() | _picture_ids(configuration.pictures).keys()
-    return next((free for free in range(MAX_SEQUENCE_ID + 1) if free not in used), None)
+    return [free for free in range(MAX_SEQUENCE_ID + 1) if free not in used]
 
 
 def merged(source: AvcConfiguration, other: AvcConfiguration) -> AvcConfiguration:

@@ -1,5 +1,7 @@
 """What the samples of an H.265 track are, and the two changes that let copying begin at one (ITU-T H.265 7.4.2.2). Pure."""
 
+from collections.abc import Sequence
+
 from services.clipper.bitstream.hevc_configuration import PARAMETERS, HevcConfiguration
 from services.clipper.bitstream.hevc_nal import Kind, is_slice, kind_of, of_kind, sub_layer_of
 from services.clipper.bitstream.nal import BrokenBitstream, as_sample, nal_units, without_padding
@@ -62,10 +64,15 @@ def as_broken_link(sample: bytes | memoryview, length_size: int, *, with_decodab
 
 
 def with_parameters(sample: bytes | memoryview, configuration: HevcConfiguration) -> bytes:
-    """The sample with the configuration's parameter sets in band, before all but an access unit delimiter (7.4.2.4.4)."""
-    units = list(nal_units(sample, configuration.length_size))
+    """The sample with the configuration's parameter sets in band."""
+    return with_units(sample, configuration.parameters, configuration.length_size)
+
+
+def with_units(sample: bytes | memoryview, more: Sequence[bytes], length_size: int) -> bytes:
+    """The sample with more NAL units, before all but an access unit delimiter (7.4.2.4.4)."""
+    units = list(nal_units(sample, length_size))
     place = 1 if units and kind_of(units[0]) == Kind.ACCESS_UNIT_DELIMITER else 0
-    return as_sample((*units[:place], *configuration.parameters, *units[place:]), configuration.length_size)
+    return as_sample((*units[:place], *more, *units[place:]), length_size)
 
 
 def _first_slice(sample: bytes | memoryview, length_size: int) -> memoryview:

@@ -25,6 +25,7 @@ class Kind(IntEnum):
     SEQUENCE_PARAMETERS = 33
     PICTURE_PARAMETERS = 34
     ACCESS_UNIT_DELIMITER = 35
+    PREFIX_INFORMATION = 39
 
 
 def kind_of(unit: bytes | memoryview) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.clipper.bitstream import h264
-from services.clipper.bitstream.h264_configuration import AvcConfiguration, free_parameter_id, merged
+from services.clipper.bitstream.h264_configuration import AvcConfiguration, free_parameter_ids, merged
 from services.clipper.bitstream.h264_parameters import picture_parameters, sequence_parameters
 from services.clipper.bitstream.nal import BrokenBitstream, as_sample, nal_units
 from services.clipper.bitstream.random_access import RandomAccess, random_access
@@ -99,10 +99,10 @@ def test_an_open_gop_of_h264_is_no_place_to_begin(tmp_path: Path) -> None:
 
 def test_an_id_is_free_that_neither_a_sequence_nor_a_picture_has(plain: Coded, tmp_path: Path) -> None:
     other = x264(tmp_path / "b.mp4", params="sps-id=1", frames=1)
-    assert (free_parameter_id(configured(plain)), free_parameter_id(configured(other))) == (1, 0)
+    assert (free_parameter_ids(configured(plain))[:2], free_parameter_ids(configured(other))[:2]) == ([1, 2], [0, 2])
     both = merged(configured(plain), configured(other))
-    assert free_parameter_id(both) == 2
-    assert free_parameter_id(replace(both, sequences=both.sequences[:1])) == 2
+    assert free_parameter_ids(both) == list(range(2, 32))
+    assert free_parameter_ids(replace(both, sequences=both.sequences[:1])) == list(range(2, 32))
 
 
 def test_no_id_is_free_when_all_are_used(plain: Coded) -> None:
@@ -113,8 +113,8 @@ def test_no_id_is_free_when_all_are_used(plain: Coded) -> None:
 
     full = replace(configured(plain), pictures=tuple(of_id(number) for number in range(32)))
     assert [picture_parameters(unit).id for unit in full.pictures] == list(range(32))
-    assert free_parameter_id(full) is None
-    assert free_parameter_id(replace(full, pictures=full.pictures[:7] + full.pictures[8:])) == 7
+    assert free_parameter_ids(full) == []
+    assert free_parameter_ids(replace(full, pictures=full.pictures[:7] + full.pictures[8:])) == [7]
 
 
 HEADS = {
@@ -211,7 +211,7 @@ def test_any_bytes_make_a_configuration_or_are_broken(record: bytes) -> None:
     try:
         configuration = AvcConfiguration.from_bytes(b"\1" + record)
         configuration.pictured()
-        free_parameter_id(configuration)
+        free_parameter_ids(configuration)
         merged(configuration, configuration)
     except BrokenBitstream:
         return
