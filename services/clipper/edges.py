@@ -105,10 +105,10 @@ def _read(stretch: Stretch, edge: Edge, folder: Path) -> Encoded:
 
 
 def write(composition: Composition, sources: Sequence[Held], to: Path) -> None:
-    """The composed file: its header, then the bytes that it takes from `sources`."""
+    """The composed file: its header, then the bytes that it takes from `sources`. What was there is overwritten, its pages kept."""
     views = [memoryview(source) for source in sources]
     parts = [memoryview(composition.header), *(views[move.file][move.offset : move.offset + move.length] for move in composition.moves)]
-    with to.open("wb", buffering=0) as output:
+    with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT, 0o600), "wb", buffering=0) as output:
         done = 0
         while done < len(parts):
             written = os.writev(output.fileno(), parts[done : done + PARTS_AT_ONCE])
@@ -117,3 +117,4 @@ def write(composition: Composition, sources: Sequence[Held], to: Path) -> None:
                 done += 1
             if written:
                 parts[done] = parts[done][written:]
+        os.ftruncate(output.fileno(), composition.size)

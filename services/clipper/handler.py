@@ -29,11 +29,11 @@ async def cut_clip(event: SourceReady, ctx: ClipperContext) -> ClipUploaded:
     async with opened_source(ctx.objects.sources, event.source_key, event.container, ctx.settings) as source:
         clip = await _cut(source, requested, ctx)
         log.info("cut", path=clip.path, reason=clip.reason, seconds=clip.duration, bytes_read=source.bytes_read)
-    CUTS.labels(clip.path, clip.reason).inc()
-    await ctx.progress(0.9)
-    key = f"results/{ctx.job_id}/{CLIP}"
-    size = await ctx.objects.results.upload(key, ctx.scratch / CLIP, "video/mp4")
-    return _uploaded(key, size, clip)
+        CUTS.labels(clip.path, clip.reason).inc()
+        await ctx.progress(0.9)
+        key = f"results/{ctx.job_id}/{CLIP}"
+        size = await ctx.objects.results.upload(key, ctx.scratch / CLIP, "video/mp4")
+        return _uploaded(key, size, clip)
 
 
 def _requested(ctx: ClipperContext) -> ClipsRequested:
@@ -66,7 +66,7 @@ async def _spliced(source: Source, requested: ClipsRequested, ctx: ClipperContex
     if isinstance(plan, Reason):
         return plan
     sound = await sound_of(window, source, *_heard(window, plan, requested), ctx)
-    expected = await splice(plan, window.picture, coding, sound, ctx)
+    expected = await splice(plan, window, coding, sound, source, ctx)
     found, faults = await verified(CLIP, expected, ctx)
     return Reason.UNVERIFIED if faults else _clip(plan, window.picture.seconds(plan.origin) - window.start_time, expected, found)
 

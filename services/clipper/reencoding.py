@@ -16,6 +16,7 @@ log = logger(__name__)
 
 async def reencoded(source: Source, requested: ClipsRequested, reason: Reason, ctx: ClipperContext) -> Clip:
     """Raises Failure(OUTPUT_VERIFICATION_FAILED) when this is not right either."""
+    (ctx.scratch / CLIP).unlink(missing_ok=True)
     url, media = await source.url(), await source.media()
     want = wanted(media, requested.start, requested.end)
     plan = cut_plan(media, await packet_index(url, media, want, ctx.settings), want, requested.accuracy, reason)

@@ -5,12 +5,13 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from mmap import mmap
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.context import Context
 from libs.common.runtime.process import Completed, Limits, run
 from libs.common.runtime.warm_process import Warm, open_warm
-from services.clipper.buffers import Buffers
+from services.clipper.buffers import MemoryFile, Pool, windows
 from services.clipper.ffmpeg_plan import Encoding
 from services.clipper.settings import ClipperSettings
 
@@ -23,7 +24,8 @@ class Tools:
 
     encodes: asyncio.Semaphore
     inspection: Warm
-    buffers: Buffers
+    windows: Pool[mmap]
+    clips: Pool[MemoryFile]
 
 
 ClipperContext = Context[ClipperSettings, Tools]
@@ -34,7 +36,7 @@ async def open_tools(settings: ClipperSettings) -> AsyncIterator[Tools]:
     cores = os.cpu_count() or 1
     slots = settings.encoder_slots or max(1, cores // settings.encoder_threads)
     async with open_warm("services.clipper.inspection", workers=cores) as inspection:
-        yield Tools(asyncio.Semaphore(slots), inspection, Buffers())
+        yield Tools(asyncio.Semaphore(slots), inspection, windows(), Pool(MemoryFile))
 
 
 def encoding(settings: ClipperSettings) -> Encoding:

@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from services.clipper.buffers import linked
 from services.clipper.codings import Coding
 from services.clipper.edges import Encoded, encoded, write
 from services.clipper.ffmpeg_plan import CLIP, Edge
-from services.clipper.mp4.composing import Edit, OutputSamples, OutputTrack, compose, timeline
+from services.clipper.mp4.composing import Composition, Edit, OutputSamples, OutputTrack, compose, timeline
 from services.clipper.mp4.sample_entry import plain_audio
 from services.clipper.mp4.sample_table import IntArray, Mask, Samples
 from services.clipper.output_checks import Expected, Sight
 from services.clipper.rendering import ClipperContext
+from services.clipper.source import Source
 from services.clipper.splice_plan import SplicePlan, Stretch
-from services.clipper.window import Held, Stream
+from services.clipper.window import Held, Stream, Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,10 +49,14 @@ class Sources:
         return len(self.held) - 1 if place is None else place
 
 
-async def splice(plan: SplicePlan, picture: Stream, coding: Coding, sound: Sound | None, ctx: ClipperContext) -> Expected:
-    """Writes CLIP. Returns what must be found in it. Raises NotEncodedError, BrokenBitstream."""
+async def splice(plan: SplicePlan, window: Window, coding: Coding, sound: Sound | None, source: Source, ctx: ClipperContext) -> Expected:
+    """Writes CLIP, which is there while the source is open. Returns what must be found in it. Raises NotEncodedError, BrokenBitstream."""
+    picture = window.picture
     head, tail = await _edges(plan, picture, coding, ctx)
-    await asyncio.to_thread(_compose, plan, picture, coding, sound, [part for part in (head, tail) if part], ctx.scratch)
+    parts = [part for part in (head, tail) if part]
+    composition, sources = await asyncio.to_thread(_composed, plan, picture, coding, sound, parts)
+    source.keep(linked(ctx.tools.clips, ctx.scratch / CLIP, composition.size))
+    await asyncio.to_thread(write, composition, sources.held, ctx.scratch / CLIP)
     return _expected(plan, picture, sound, head, tail)
 
 
@@ -74,13 +79,15 @@ def _edge(coding: Coding, name: str, part: int) -> Edge:
     return Edge(name, coding.pixel_format or "yuv420p", coding.encoder(part))
 
 
-def _compose(plan: SplicePlan, picture: Stream, coding: Coding, sound: Sound | None, parts: Sequence[Encoded], folder: Path) -> None:
+def _composed(
+    plan: SplicePlan, picture: Stream, coding: Coding, sound: Sound | None, parts: Sequence[Encoded]
+) -> tuple[Composition, Sources]:
     sources = Sources([picture.held])
     tracks = [_video(plan, picture, coding, parts, sources)]
     if sound:
         tracks.append(_audio(sound, sources))
     timescale = sound.stream.track.timescale if sound else picture.track.timescale
-    write(compose(tracks, movie_timescale=timescale), sources.held, folder / CLIP)
+    return compose(tracks, movie_timescale=timescale), sources
 
 
 def _video(plan: SplicePlan, picture: Stream, coding: Coding, parts: Sequence[Encoded], sources: Sources) -> OutputTrack:

@@ -48,7 +48,7 @@ def unverified(wrong: Sequence[str]) -> Failure:
 async def look(name: str, at: Sequence[float], ctx: ClipperContext) -> Found:
     """Everything that is checked of a file in the attempt's folder, seen at these seconds."""
     path = ctx.scratch / name
-    asked = Inspect(str(path.resolve()), tuple(Look(second, 1) for second in at))
+    asked = Inspect(str(path.absolute()), tuple(Look(second, 1) for second in at))
     answer = await ctx.tools.inspection.ask(msgspec.json.encode(asked), limits(ctx.settings))
     told = msgspec.json.decode(answer, type=Inspected)
     return Found(

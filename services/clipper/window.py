@@ -15,7 +15,7 @@ import numpy as np
 
 from libs.common.domain.events import Accuracy, ClipsRequested
 from libs.common.domain.failures import Code, Failure
-from services.clipper.buffers import Buffers
+from services.clipper.buffers import Pool
 from services.clipper.frames import GRACE, Wanted
 from services.clipper.mp4.moov_search import Search, moov_search
 from services.clipper.mp4.movie import Movie, Track, read_movie
@@ -184,7 +184,7 @@ def mapped(path: Path) -> Held:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else NOTHING
 
 
-async def read_window(source: Source, streams: Sequence[Stream], buffers: Buffers, spill: Path) -> tuple[Stream, ...]:
+async def read_window(source: Source, streams: Sequence[Stream], buffers: Pool[mmap.mmap], spill: Path) -> tuple[Stream, ...]:
     """The streams with their bytes, from S3: in memory while the source is open, or, where there is no room, in the file `spill`."""
     ranges = _ranges([stream.samples for stream in streams])
     places = np.cumsum([0, *(len(part) for part in ranges)])

@@ -66,7 +66,7 @@ async def _direct(source: Source, requested: ClipsRequested, ctx: ClipperContext
     except NotUnderstood:
         return None
     streams = [stream for stream in (window.picture, window.sound) if stream]
-    read = await read_window(source, streams, ctx.tools.buffers, ctx.scratch / SPILL)
+    read = await read_window(source, streams, ctx.tools.windows, ctx.scratch / SPILL)
     return replace(window, picture=read[0], sound=read[1] if window.sound else None)
 
 
