@@ -1,14 +1,19 @@
 """Makes a job's source readable from S3: an upload is looked at, held against the caps, and pinned where its sender can't change it."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
+
+import msgspec
 
 from libs.common.domain.events import ClipsRequested, SourceReady
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.context import Context
 from libs.common.runtime.object_store import Bucket, ObjectInfo
-from libs.common.runtime.probe import Media, probe
+from libs.common.runtime.probe import Media, media
 from libs.common.runtime.process import Limits
 from libs.common.runtime.range_server import served
+from libs.common.runtime.warm_process import Warm, open_warm
+from services.resolver.described import Describe
 from services.resolver.duration import duration_of
 from services.resolver.settings import ResolverSettings
 from services.resolver.sources import (
@@ -23,11 +28,16 @@ from services.resolver.sources import (
     tag_size,
 )
 
-Resolver: TypeAlias = Context[ResolverSettings, None]
+Resolver: TypeAlias = Context[ResolverSettings, Warm]
 
 PROBE_MEMORY_BYTES = 1 << 30
 GONE = "the upload is not there: it was never sent, or was deleted"
 REPLACED = "the upload was replaced while it was read"
+
+
+def open_describer(settings: ResolverSettings) -> AbstractAsyncContextManager[Warm]:
+    """A worker for each job in hand, started at need: most of a look is waiting for S3."""
+    return open_warm("services.resolver.description", workers=settings.worker_max_concurrency)
 
 
 async def resolve_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
@@ -48,14 +58,14 @@ async def _resolved(event: ClipsRequested, ctx: Resolver) -> SourceReady:
     check_size(upload.size, caps)
     container = await _container(upload, ctx.objects.sources)
     await ctx.progress(0.2)
-    media, duration = await _probed(upload, container, ctx.objects.sources, ctx.settings)
-    check_picture(media.video)
+    found, duration = await _probed(upload, container, ctx)
+    check_picture(found.video)
     check_times(event.start, event.end, duration, caps)
     await ctx.progress(0.6)
     key = source_key(ctx.job_id, container)
     await _pin(upload, key, ctx.objects.sources)
     return SourceReady(
-        source_key=key, size=upload.size, container=container.demuxer, duration=duration, video=media.video, audio=media.audio
+        source_key=key, size=upload.size, container=container.demuxer, duration=duration, video=found.video, audio=found.audio
     )
 
 
@@ -79,12 +89,14 @@ async def _container(upload: ObjectInfo, bucket: Bucket) -> Container:
     return container
 
 
-async def _probed(upload: ObjectInfo, container: Container, bucket: Bucket, settings: ResolverSettings) -> tuple[Media, float]:
+async def _probed(upload: ObjectInfo, container: Container, ctx: Resolver) -> tuple[Media, float]:
     """What the file says of itself, and its duration in seconds."""
-    limits = Limits(wall=settings.probe_timeout_sec, cpu=settings.probe_timeout_sec, memory=PROBE_MEMORY_BYTES, file_size=0)
-    async with served(bucket, upload) as source:
-        media = await probe(source.url, container.demuxer, program=settings.ffprobe_bin, limits=limits)
-        return media, await duration_of(source.url, media, program=settings.ffprobe_bin, limits=limits)
+    seconds = ctx.settings.probe_timeout_sec
+    limits = Limits(wall=seconds, cpu=seconds, memory=PROBE_MEMORY_BYTES, file_size=0)
+    async with served(ctx.objects.sources, upload) as source:
+        asked = msgspec.json.encode(Describe(source.url, container.demuxer))
+        found = media(await ctx.tools.ask(asked, limits), container.demuxer)
+        return found, await duration_of(source.url, found, program=ctx.settings.ffprobe_bin, limits=limits)
 
 
 async def _pin(upload: ObjectInfo, key: str, bucket: Bucket) -> None:

@@ -5,6 +5,8 @@ import pytest
 
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import load
+from libs.common.runtime.warm_process import Warm
+from services.resolver.handler import open_describer
 from services.resolver.settings import ResolverSettings
 from tests.resolver.recordings import RECORDINGS, recorded
 from tests.resolver.running import Resolving
@@ -18,9 +20,15 @@ async def store(servers: dict[str, str]) -> AsyncIterator[ObjectStore]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+async def describer(servers: dict[str, str]) -> AsyncIterator[Warm]:
+    async with open_describer(load(ResolverSettings, servers)) as opened:
+        yield opened
+
+
 @pytest.fixture
-def resolving(store: ObjectStore, servers: dict[str, str], tmp_path: Path) -> Resolving:
-    return Resolving(store, servers, tmp_path)
+def resolving(store: ObjectStore, servers: dict[str, str], tmp_path: Path, describer: Warm) -> Resolving:
+    return Resolving(store, servers, tmp_path, describer)
 
 
 @pytest.fixture(scope="session")

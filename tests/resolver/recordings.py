@@ -70,10 +70,3 @@ def image(path: Path, *options: str, size: str = "64x48") -> Path:
     command = [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", f"color=s={size}:d=1", "-frames:v", "1", *options, str(path)]
     subprocess.run(command, check=True, timeout=30, stdin=subprocess.DEVNULL)
     return path
-
-
-def claiming(source: bytes, seconds: int) -> bytes:
-    """The same MP4, whose movie header claims another duration (ISO 14496-12, 8.2.2, version 0: time scale, then duration)."""
-    after = source.index(b"mvhd") + 4 + 4 + 4 + 4
-    scale = int.from_bytes(source[after : after + 4], "big")
-    return source[: after + 4] + (seconds * scale).to_bytes(4, "big") + source[after + 8 :]

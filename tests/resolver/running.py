@@ -13,6 +13,7 @@ from libs.common.domain.job import fold
 from libs.common.runtime.context import Context
 from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.settings import load
+from libs.common.runtime.warm_process import Warm
 from services.resolver.handler import resolve_source
 from services.resolver.settings import ResolverSettings
 from tests import media
@@ -37,6 +38,7 @@ class Resolving:
     objects: ObjectStore
     variables: dict[str, str]
     folder: Path
+    describer: Warm
     job_id: UUID = field(default_factory=uuid4)
     moments: Moments = field(default_factory=Moments)
 
@@ -61,7 +63,7 @@ class Resolving:
                 job_id=self.job_id,
                 job=job,
                 settings=settings,
-                tools=None,
+                tools=self.describer,
                 objects=self.objects,
                 scratch=self.folder,
                 progress=self.moments,

@@ -11,7 +11,7 @@ import pytest
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.embedded import LocalServers
 from tests.media import FFPROBE
-from tests.resolver.recordings import RECORDINGS, SECONDS, Recording, claiming, image, recorded
+from tests.resolver.recordings import H264, RECORDINGS, SECONDS, Recording, image, made, recorded
 from tests.resolver.running import Resolving
 
 MIB = 1 << 20
@@ -100,10 +100,11 @@ async def test_a_recording_without_a_single_picture_or_tone_is_unreadable(resolv
     assert (refused.code, refused.retryable) == (Code.SOURCE_UNREADABLE, False)
 
 
-async def test_an_mp4_that_claims_a_thousand_hours_is_too_large(resolving: Resolving, plain: bytes) -> None:
-    refused = await resolving.refusal(await resolving.uploaded(claiming(plain, 3_600_000)))
+async def test_an_mp4_whose_pictures_stand_for_a_thousand_hours_is_too_large(resolving: Resolving, tmp_path: Path) -> None:
+    slow = made(tmp_path / "slow.mp4", *H264, "-vf", "setpts=N*36000/TB", "-fps_mode", "vfr", "-video_track_timescale", "1000")
+    refused = await resolving.refusal(await resolving.uploaded(slow.read_bytes()))
     assert (refused.code, refused.retryable) == (Code.INPUT_TOO_LARGE, False)
-    assert "3600000 s" in refused.message
+    assert "3564000 s" in refused.message
 
 
 async def test_a_picture_over_the_cap_is_refused(resolving: Resolving, tmp_path: Path) -> None:
