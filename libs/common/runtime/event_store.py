@@ -124,7 +124,7 @@ class PostgresEventStore:
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[bool]:
-        """An advisory lock of one connection: asyncpg frees it when the connection goes back to the pool, Postgres when it breaks."""
+        """An advisory lock of one connection: its reset frees the lock, Postgres does when the connection breaks."""
         with _as_outage(), measured("postgres", "lease"):
             connection = await self._pool.acquire(timeout=5)
         try:
@@ -133,7 +133,17 @@ class PostgresEventStore:
             yield held
         finally:
             with _as_outage():
-                await self._pool.release(connection)
+                await self._given_back(connection)
+
+    async def _given_back(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+        """Without its lock, or not at all."""
+        try:
+            await connection.reset(timeout=5)
+        except BaseException:
+            connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
 
     async def ping(self) -> None:
         with _as_outage(), measured("postgres", "ping"):
@@ -151,11 +161,15 @@ class PostgresEventStore:
 @asynccontextmanager
 async def open_event_store(url: str, *, connections: int = 10) -> AsyncIterator[PostgresEventStore]:
     """A store over a pool of connections, each made when it is needed: the database may be away when a service starts."""
-    pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=30)
+    pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=30, reset=_as_it_is)
     try:
         yield PostgresEventStore(pool)
     finally:
         await _closed(pool)
+
+
+async def _as_it_is(_: object) -> None:
+    """Single statements leave nothing in their connection: asyncpg's own reset would cost each of them a second round trip."""
 
 
 async def _closed(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

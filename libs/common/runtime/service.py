@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import uvloop
+
 from libs.common.domain.events import Priority
 from libs.common.runtime import streams, telemetry
 from libs.common.runtime.event_store import PostgresEventStore, open_event_store
@@ -59,7 +61,7 @@ def run(
 ) -> None:
     """The main of a service of stages, which is named for the first. `opens` gives what handlers find as their tools."""
     settings = begin(stages[0].name, settings_class)
-    asyncio.run(_run_stages(stages, settings, opens))
+    uvloop.run(_run_stages(stages, settings, opens))
 
 
 async def _run_stages(stages: Sequence[Stage[Any]], settings: S, opens: Callable[[S], AbstractAsyncContextManager[Any]]) -> None:
@@ -78,7 +80,7 @@ async def _run_stages(stages: Sequence[Stage[Any]], settings: S, opens: Callable
 def run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings_class: type[S]) -> None:
     """The main of a service that is no stage: each task runs for ever; one that breaks is logged and begun again."""
     settings = begin(name, settings_class)
-    asyncio.run(_run_tasks(name, tasks, settings))
+    uvloop.run(_run_tasks(name, tasks, settings))
 
 
 async def _run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings: S) -> None:
