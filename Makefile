@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up start stop lock configuration clean
+.PHONY: help setup demo test check up start stop bench bench-cutting lock configuration clean
 
 PYTHON ?= python3
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
@@ -13,7 +13,7 @@ VENV_PYTHON := "$(VENV)/bin/python"
 IN_ROOT := @cd "$(ROOT)" && export PATH="$(VENV)/bin:$$PATH" &&
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
 
 setup: ## Make .venv from the locked packages, and find or install ffmpeg (the others do it by themselves)
 	@cd "$(ROOT)"; \
@@ -40,6 +40,11 @@ start: setup ## Run the stack in the background; prints its address when it is r
 stop: setup ## Stop the stack of `make start`
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack stop
 
+bench: bench-cutting ## Run every benchmark: our figures beside a peer's, measured in the same run
+
+bench-cutting: setup ## Benchmark the cutting (ARGS="--quick" for a short look)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.cutting $(ARGS)
+
 lock: setup ## Write requirements/*.txt anew from pyproject.toml
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.lock
 
@@ -47,5 +52,5 @@ configuration: setup ## Write docs/configuration.md anew from the settings in th
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.configuration
 
 clean: ## Delete everything that was made here: .venv, .clipstream, out, caches (stop the stack first)
-	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .clipstream out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \
+	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .clipstream out bench/.cache bench/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \
 	find libs services clients tools tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
