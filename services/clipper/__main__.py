@@ -8,8 +8,11 @@ from services.clipper.handler import cut_clip
 from services.clipper.rendering import open_tools
 from services.clipper.settings import ClipperSettings
 
+IN_HAND = 4
+"""Clips that are encoded wait for a core; those that are copied, which cost next to nothing, pass them."""
+
 STAGES = (
-    Stage(name=StageName.CLIPPER, consumes=SourceReady, handle=cut_clip),
+    Stage(name=StageName.CLIPPER, consumes=SourceReady, handle=cut_clip, in_hand=IN_HAND),
     Stage(name=StageName.BURNER, consumes=AsrDone, handle=burn_subtitles, optional=BurnFailed),
 )
 

@@ -64,7 +64,7 @@ async def answers(bus: JetStreamBus) -> bool:
 class Desk:
     """A burner stage on the real bus, whose handler notes what it is given."""
 
-    def __init__(self, bus: JetStreamBus, tmp_path: Path, *, places: int = 1, handle: Handler | None = None) -> None:
+    def __init__(self, bus: JetStreamBus, tmp_path: Path, *, places: int = 1, in_hand: int = 1, handle: Handler | None = None) -> None:
         self.bus, self.store = bus, MemoryEventStore()
         self.done: list[str] = []
         self.stopping = asyncio.Event()
@@ -76,7 +76,7 @@ class Desk:
             worker_shutdown_timeout_ms=200,
         )
         self.world = World(store=self.store, bus=bus, objects=None, health=Health({"nats": bus.ping}), settings=settings)  # type: ignore[arg-type]
-        self.stage = Stage(name=BURNER, consumes=AsrDone, handle=handle or self.note)
+        self.stage = Stage(name=BURNER, consumes=AsrDone, handle=handle or self.note, in_hand=in_hand)
 
     async def note(self, _event: AsrDone, ctx: Context[Any, Any]) -> ClipBurned:
         self.done.append(ctx.job.correlation_id)
@@ -158,6 +158,28 @@ async def test_a_full_worker_leaves_the_rest_to_others(bus: JetStreamBus, tmp_pa
     await busy.stop(first)
     await other.stop(second)
     assert busy.done == ["first"]
+
+
+async def test_work_that_waits_for_something_scarce_is_passed_by_other_work(bus: JetStreamBus, tmp_path: Path) -> None:
+    """One place and two messages in hand: the second ends while the first still waits."""
+    release = asyncio.Event()
+
+    async def waiting_first(event: AsrDone, ctx: Context[Any, Any]) -> ClipBurned:
+        if ctx.job.correlation_id == "first":
+            await release.wait()
+        return await desk.note(event, ctx)
+
+    desk = Desk(bus, tmp_path, in_hand=2, handle=waiting_first)
+    await desk.submit("first")
+    await desk.submit("second")
+    running = desk.run()
+    async with asyncio.timeout(10):
+        while not desk.done:
+            await asyncio.sleep(0.005)
+    release.set()
+    await desk.until(2)
+    await desk.stop(running)
+    assert desk.done == ["second", "first"]
 
 
 async def test_a_stopped_worker_finishes_or_hands_back_and_the_next_one_has_it_at_once(bus: JetStreamBus, tmp_path: Path) -> None:

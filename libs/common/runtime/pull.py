@@ -106,8 +106,7 @@ class Lanes:
 
 async def run_stage(stage: Stage[Any], world: World, lanes: Mapping[Priority, Source], stopping: asyncio.Event) -> None:
     """Work until `stopping` is set; then finish what is in hand within the time that the settings give, and hand back the rest."""
-    places = world.settings.worker_max_concurrency
-    room = asyncio.Semaphore(places)
+    room = asyncio.Semaphore(world.settings.worker_max_concurrency * stage.in_hand)
     supply = Lanes(lanes, room=room)
     works: set[asyncio.Task[None]] = set()
 

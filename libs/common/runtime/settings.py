@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from libs.common.domain.retry import RetryPolicy
+
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -78,6 +80,11 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> list[str]:
         """What is wrong with the settings together, in the words of the variables; a service adds its own."""
         return []
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a failed attempt is tried again; its delays are seconds."""
+        return RetryPolicy(self.queue_max_attempts, self.queue_retry_backoff_ms_base / 1000, self.queue_retry_backoff_ms_max / 1000)
 
     @property
     def monitors(self) -> list[str]:

@@ -37,7 +37,7 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Code, Failure, classify
 from libs.common.domain.job import Job, apply, fold
-from libs.common.domain.retry import Advance, GiveUp, Ignore, RetryPolicy, TryLater, Verdict, never_ended, verdict_on
+from libs.common.domain.retry import Advance, GiveUp, Ignore, TryLater, Verdict, never_ended, verdict_on
 from libs.common.domain.subjects import CLIPS
 from libs.common.runtime import telemetry
 from libs.common.runtime.context import Context
@@ -61,12 +61,14 @@ class Stage(Generic[E]):
     """One step of a job: the event it waits for and the function that answers it.
 
     `optional` is the event that records a final failure where that must not cost the clip; without it the job fails.
+    `in_hand` messages are taken for each place: more than one where some wait for what is scarcer, so that others can pass them.
     """
 
     name: StageName
     consumes: type[E]
     handle: Callable[[E, Context[Any, Any]], Awaitable[Answer]]
     optional: type[AsrFailed] | type[BurnFailed] | None = None
+    in_hand: int = 1
 
     def failed(self, failure: Failure) -> Failed:
         if self.optional:
@@ -86,11 +88,6 @@ class World:
     tools: Any = None
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     chance: Callable[[], float] = random.random
-
-    @property
-    def retry(self) -> RetryPolicy:
-        s = self.settings
-        return RetryPolicy(s.queue_max_attempts, s.queue_retry_backoff_ms_base / 1000, s.queue_retry_backoff_ms_max / 1000)
 
 
 async def process(stage: Stage[Any], world: World, delivery: Delivery) -> None:
@@ -175,7 +172,7 @@ class Work:
             return Ignore("failed already") if isinstance(answer.event, Failed) else Advance(answer)
         if self.job.is_over or self.cause.run != self.job.run:
             return Ignore(f"job is {self.job.status}")
-        if not self.attempt and (spent := self.spent()) >= self.world.retry.max_attempts:
+        if not self.attempt and (spent := self.spent()) >= self.world.settings.retry.max_attempts:
             return GiveUp(never_ended(spent))
         return await self.attempted(last=last)
 
@@ -202,7 +199,7 @@ class Work:
             if failure.outage and not last:
                 raise failure from error
             self.note(failure, error)
-            return verdict_on(failure, self.attempt, self.world.retry, self.world.chance())
+            return verdict_on(failure, self.attempt, self.world.settings.retry, self.world.chance())
         return Advance(self.answer(answer))
 
     async def start(self) -> None:
