@@ -3,7 +3,7 @@
 import mmap
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -12,6 +12,8 @@ T = TypeVar("T")
 BUFFER_BYTES = 24 << 20
 BUFFERS = 3
 """So many copies at once stay in memory; a further one, or a larger, goes to the scratch folder."""
+HAS_MEMORY_FILES = hasattr(os, "memfd_create")
+"""Only Linux has them."""
 
 
 class Pool(Generic[T]):
@@ -48,7 +50,7 @@ class MemoryFile:
 @contextmanager
 def linked(files: Pool[MemoryFile], name: Path, size: int) -> Iterator[None]:
     """Within this, `name` is a file in memory, if there is room for `size` bytes; else nothing is there yet."""
-    with files.lent(size) as file:
+    with files.lent(size) if HAS_MEMORY_FILES else nullcontext() as file:
         if file:
             name.symlink_to(file.path)
         try:

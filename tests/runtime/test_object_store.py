@@ -58,6 +58,15 @@ async def unfinished(bucket: Bucket) -> list[str]:
 
 async def test_a_key_that_holds_nothing_has_no_head(bucket: Bucket) -> None:
     assert await bucket.head(new_key()) is None
+    assert await bucket.begin(new_key(), 100) is None
+
+
+@pytest.mark.parametrize("size", [1, 100, 5000])
+async def test_an_objects_first_bytes_come_with_what_its_head_says(bucket: Bucket, size: int) -> None:
+    key, body = new_key(), bytes(n % 251 for n in range(size))
+    await bucket.put(key, body, PLAIN)
+    begun = await bucket.begin(key, 100)
+    assert begun == (await bucket.head(key), body[:100])
 
 
 async def test_what_is_put_is_read_back_by_half_open_ranges(bucket: Bucket) -> None:

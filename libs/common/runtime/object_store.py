@@ -1,20 +1,19 @@
 """S3: the two buckets, through the few verbs that the services need. What goes wrong is a Failure, made in s3_calls.py."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from aioboto3.session import Session
 from aiobotocore.config import AioConfig
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.s3_calls import BYTES, REPLACED, calling, reading
+from libs.common.runtime.s3_fields import attachment, checked_key, etag_of, http_range, whole_size
 from libs.common.runtime.s3_multipart import PART_BYTES, parts_of, upload_parts
 from libs.common.runtime.settings import CommonSettings
 
@@ -24,9 +23,6 @@ ONE_PUT_BYTES = 64 * 1024 * 1024
 PING_SECONDS = 3.0
 DELETE_AT_ONCE = 1000
 CONNECTIONS = 64
-
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-_KEY_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +67,13 @@ class Bucket:
             if failure.code is Code.NOT_FOUND:
                 return None
             raise
-        return ObjectInfo(key, answer["ContentLength"], _etag(answer), answer["LastModified"])
+        return ObjectInfo(key, answer["ContentLength"], etag_of(answer), answer["LastModified"])
 
     async def begin(self, key: str, length: int) -> tuple[ObjectInfo, bytes] | None:
         """In one request what `head` says of an object that is not empty, and its first bytes, at most `length`."""
         try:
             with calling("get"):
-                answer = await self._client.get_object(**self._at(key), Range=_http_range(0, length))
+                answer = await self._client.get_object(**self._at(key), Range=http_range(0, length))
         except Failure as failure:
             if failure.code is Code.NOT_FOUND:
                 return None
@@ -86,7 +82,7 @@ class Bucket:
             with reading("get"):
                 first = bytes(await body.read())
         BYTES.labels("read").inc(len(first))
-        return ObjectInfo(key, _whole_size(answer), _etag(answer), answer["LastModified"]), first
+        return ObjectInfo(key, whole_size(answer), etag_of(answer), answer["LastModified"]), first
 
     async def read(self, key: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
         """The bytes of a range that fits in memory; fewer when the object ends before `end`."""
@@ -96,13 +92,13 @@ class Bucket:
         """The bytes of a range, in chunks of at most CHUNK_BYTES. Whoever may stop early closes it with `aclosing`: S3 then stops too."""
         if end is not None and end <= start:
             return
-        wanted = {"Range": _http_range(start, end)} if start or end is not None else {}
+        wanted = {"Range": http_range(start, end)} if start or end is not None else {}
         condition = {"IfMatch": f'"{if_match}"'} if if_match else {}
         with calling("get"):
             answer = await self._client.get_object(**self._at(key), **wanted, **condition)
         body = answer["Body"]
         async with body:
-            if if_match and _etag(answer) != if_match:  # not every S3 heeds the condition: rclone does not
+            if if_match and etag_of(answer) != if_match:  # not every S3 heeds the condition: rclone does not
                 raise Failure(Code.RETRYABLE_ERROR, REPLACED)
             while chunk := await _next_chunk(body):
                 BYTES.labels("read").inc(len(chunk))
@@ -150,7 +146,7 @@ class Bucket:
     async def delete(self, keys: list[str]) -> None:
         """Objects that are not there count as deleted."""
         for some in (keys[n : n + DELETE_AT_ONCE] for n in range(0, len(keys), DELETE_AT_ONCE)):
-            objects = [{"Key": _checked(key)} for key in some]
+            objects = [{"Key": checked_key(key)} for key in some]
             with calling("delete"):
                 answer = await self._client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
             if answer.get("Errors"):
@@ -163,14 +159,14 @@ class Bucket:
             with calling("list"):
                 page = await self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, **following)
             for entry in page.get("Contents", ()):
-                yield ObjectInfo(entry["Key"], entry["Size"], _etag(entry), entry["LastModified"])
+                yield ObjectInfo(entry["Key"], entry["Size"], etag_of(entry), entry["LastModified"])
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
     async def signed_get(self, key: str, *, ttl: int, filename: str) -> str:
         """A URL that downloads the object as `filename` for `ttl` seconds. It is a secret."""
-        params = {**self._at(key), "ResponseContentDisposition": _attachment(filename)}
+        params = {**self._at(key), "ResponseContentDisposition": attachment(filename)}
         return await self._sign("get_object", params, ttl)
 
     async def signed_put(self, key: str, *, ttl: int, size: int, content_type: str) -> SignedRequest:
@@ -211,7 +207,7 @@ class Bucket:
             return str(await self._signer.generate_presigned_url(operation, Params=params, ExpiresIn=ttl))
 
     def _at(self, key: str) -> dict[str, str]:
-        return {"Bucket": self.name, "Key": _checked(key)}
+        return {"Bucket": self.name, "Key": checked_key(key)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,32 +261,6 @@ def _options(settings: CommonSettings, endpoint: str | None) -> dict[str, Any]:
         "aws_secret_access_key": secret.reveal() if secret else None,
         "config": config,
     }
-
-
-def _checked(key: str) -> str:
-    if len(key) > _KEY_LENGTH or not _KEY.fullmatch(key):
-        raise ValueError("not an object key of ours")
-    return key
-
-
-def _etag(answer: Mapping[str, Any]) -> str:
-    return str(answer.get("ETag", "")).strip('"')
-
-
-def _whole_size(answer: Mapping[str, Any]) -> int:
-    """Of an object of which a range was asked for: "bytes 0-99/1234", unless all of it came (RFC 9110, 14.4)."""
-    _, _, total = str(answer.get("ContentRange", "")).rpartition("/")
-    return int(total) if total.isdigit() else int(answer["ContentLength"])
-
-
-def _http_range(start: int, end: int | None) -> str:
-    return f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
-
-
-def _attachment(filename: str) -> str:
-    """Content-Disposition with a plain name for old clients and the true one beside it (RFC 6266)."""
-    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", filename)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
 async def _next_chunk(body: Any) -> bytes:

@@ -10,7 +10,7 @@ MOST_TAIL = 8 << 20
 TAIL_PART = 32
 """What follows the media is taken at once if it is no more than this part of the file: it is the index, nearly always."""
 MOST_BOXES = 64
-LARGEST_MOOV = 256 << 20
+LARGEST_MOOV = 64 << 20
 
 Search = Generator[range, bytes, bytes | None]
 
