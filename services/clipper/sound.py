@@ -69,14 +69,14 @@ async def encoded_sound(source: Source, origin: float, end: float, ctx: ClipperC
         return None
     command = cut_command(await source.url(), media, plan, encoding(ctx.settings), output=SOUND)
     ended = await encode(command, ctx)
-    path = ctx.scratch / SOUND
-    movie = local_movie(path) if ended.code == 0 else None
-    track = tracks_of(movie)[1] if movie else None
-    if track is None:
+    if ended.code:
         raise NotEncodedError(ended.stderr[-1000:])
-    samples = track.samples
-    if not len(samples):
+    path = ctx.scratch / SOUND
+    movie = local_movie(path)
+    track = tracks_of(movie)[1] if movie else None
+    if track is None or not len(track.samples):
         return None
+    samples = track.samples
     stream = Stream(track=track, samples=samples, held=path.read_bytes())
     begin, finish = int(samples.present[0]), int(samples.present[-1] + samples.duration[-1])
     duration = min(finish, stream.nearest_ticks(end - origin)) - max(begin, 0)

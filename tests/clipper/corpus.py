@@ -37,6 +37,7 @@ def sound(*options: str) -> tuple[str, ...]:
 
 
 AAC = sound("aac", "-b:a", "64k")
+STEREO = ("-af", f"{UNEVEN_BEEPS[1]},pan=stereo|c0=c0|c1=c0")
 PLAIN: dict[str, Any] = {"frames": FRAMES, "video": gop(30), "audio": AAC}
 
 
@@ -84,9 +85,9 @@ SILENT_FIRST = ("-i", BASE, "-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono:d=5",
 
 SHAPES: tuple[Shape, ...] = (
     _frame_rate("24000/1001", 3, AAC),
-    _frame_rate("24", 2, sound("aac", "-ar", "44100", "-ac", "2")),
+    _frame_rate("24", 2, sound("aac", "-ar", "44100", *STEREO)),
     _frame_rate("25", 0, AAC),
-    _frame_rate("30000/1001", 3, sound("aac", "-ac", "2")),
+    _frame_rate("30000/1001", 3, sound("aac", *STEREO)),
     _frame_rate("50", 2, AAC),
     _frame_rate("60000/1001", 3, MP3),
     _frame_rate("60", 2, AAC),

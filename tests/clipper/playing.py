@@ -132,6 +132,10 @@ def _span(packets: list[Any]) -> tuple[float, float]:
     return (_time(packets[0]), max(_time(p) + float((p.duration or 0) * p.time_base) for p in packets)) if packets else (0.0, 0.0)
 
 
+FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG; what is not told is limited."""
+
+
 def _tags(path: Path) -> dict[str, object]:
     """What the first frame says of its colours, its display and its turn."""
     with av.open(str(path)) as file:
@@ -139,7 +143,7 @@ def _tags(path: Path) -> dict[str, object]:
         colours = {name: int(getattr(frame, name)) for name in PIXEL_TAGS}
         light = {side.type.name: bytes(side) for side in frame.side_data if side.type.name in HDR}
         told = {name: code for name, code in colours.items() if code not in UNSPECIFIED}
-        return {**told, **light, "color_range": int(frame.color_range)}
+        return {**told, **light, "is_full_range": int(frame.color_range) == FULL_RANGE}
 
 
 def boxes(path: Path) -> Iterator[tuple[str, int]]:
