@@ -73,8 +73,8 @@ async def _spliced(source: Source, requested: ClipsRequested, ctx: ClipperContex
 
 def _planned(window: Window, coding: Coding, requested: ClipsRequested) -> SplicePlan | Reason:
     picture, want = window.picture, window.wanted(requested)
-    start = picture.ticks(want.start) if requested.accuracy == "exact" else picture.last_ticks(want.start)
-    plan = splice_plan(pictures_of(picture, coding, want), start, picture.ticks(want.end), requested.accuracy)
+    pictures, latest = pictures_of(picture, coding, want), picture.last_ticks(want.start)
+    plan = splice_plan(pictures, picture.ticks(want.start), picture.ticks(want.end), requested.accuracy, latest=latest)
     if plan is None:
         return Reason.UNSURE_FRAMES
     if plan.how == "copy":

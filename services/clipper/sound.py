@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.clipper.cut_plan import COPYABLE_AUDIO, LONGEST_AUDIO_PACKET, sound_plan
+from services.clipper.cut_plan import LONGEST_AUDIO_PACKET, sound_plan
 from services.clipper.edges import NotEncodedError
 from services.clipper.ffmpeg_plan import SOUND, cut_command
 from services.clipper.mp4.composing import Edit
@@ -16,6 +16,8 @@ from services.clipper.window import Stream, Window, local_movie, tracks_of
 
 IN_STEP = 0.02
 """Seconds by which sound may be off where a player ignores edit lists (spec section 6)."""
+SPLICED_SOUND = "aac"
+"""Not MP3: its packets borrow bits from those before them, so the first few of a cut can't be decoded."""
 LOW_COMPLEXITY = 2
 """The object type of AAC-LC (ISO/IEC 14496-3 table 1.17): its packets decode by themselves, after a fade of one."""
 JITTER = 0.0015
@@ -58,7 +60,7 @@ def _heard(samples: Samples) -> Samples:
 def is_copyable(track: Track) -> bool:
     """Whether MP4 players play its packets, and each by itself."""
     audio = audio_of(track.entries[0]) if track.entries and fourcc(track.entries[0]) == b"mp4a" else None
-    return audio is not None and audio.codec in COPYABLE_AUDIO and (audio.codec != "aac" or audio.object_type == LOW_COMPLEXITY)
+    return audio is not None and audio.codec == SPLICED_SOUND and audio.object_type == LOW_COMPLEXITY
 
 
 async def encoded_sound(source: Source, origin: float, end: float, ctx: ClipperContext) -> Sound | None:

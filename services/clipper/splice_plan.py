@@ -82,9 +82,12 @@ class SplicePlan:
         return "smart" if self.head or self.tail else "copy"
 
 
-def splice_plan(pictures: Pictures, start: int, end: int, accuracy: Accuracy) -> SplicePlan | None:
-    """The clip of [start, end) ticks; None where packets don't tell the frames. Raises Failure(RANGE_OUTSIDE_SOURCE) without any."""
-    key = _keyframe_before(pictures, start) if accuracy == "fast" else None
+def splice_plan(pictures: Pictures, start: int, end: int, accuracy: Accuracy, *, latest: int | None = None) -> SplicePlan | None:
+    """The clip of [start, end) ticks; None where packets don't tell the frames. Raises Failure(RANGE_OUTSIDE_SOURCE) without any.
+
+    `latest`: the last tick that counts as at the start; the keyframe of a `fast` clip is at or before it.
+    """
+    key = _keyframe_before(pictures, start if latest is None else latest) if accuracy == "fast" else None
     start = start if key is None else key
     later = np.sort(pictures.present[~pictures.is_hidden & (pictures.present >= start)])
     shown = later[later < end]

@@ -12,14 +12,13 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.media import Media
 from services.clipper.bitstream.random_access import RandomAccess
 from services.clipper.codings import Coding, carries_other_parameters, coding_of
-from services.clipper.cut_plan import COPYABLE_AUDIO
 from services.clipper.ffmpeg_plan import WINDOW, window_command
 from services.clipper.frames import SHORTFALL, Wanted
 from services.clipper.mp4.boxes import NotUnderstood
 from services.clipper.mp4.movie import Movie, read_movie
 from services.clipper.mp4.sample_entry import fourcc
 from services.clipper.rendering import ClipperContext, encoding, ffmpeg
-from services.clipper.sound import is_copyable
+from services.clipper.sound import SPLICED_SOUND, is_copyable
 from services.clipper.source import Source
 from services.clipper.source_index import STEPS_BACK
 from services.clipper.splice_plan import Pictures
@@ -118,7 +117,7 @@ async def _copied_since(
     source: Source, media: Media, since: float | None, want: Wanted, accuracy: Accuracy, ctx: ClipperContext
 ) -> Window | None:
     zero = math.floor(media.start_time) - LEAD
-    has_sound = media.audio is not None and media.audio.codec in COPYABLE_AUDIO
+    has_sound = media.audio is not None and media.audio.codec == SPLICED_SOUND
     until = want.end + BEYOND + (AUDIO_LAG if media.audio else 0.0)
     command = window_command(await source.url(), media, since, until, zero, encoding(ctx.settings), audio=has_sound)
     ended = await ffmpeg(command, ctx)
