@@ -1,23 +1,20 @@
 """Encodes the frames of a stretch anew, from a small file that holds just what a decoder needs for them."""
 
-import asyncio
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from services.clipper.codings import Coding
-from services.clipper.ffmpeg_plan import THUMB_HEIGHT, THUMB_WIDTH, Edge, edge_command
-from services.clipper.mp4.composing import Composition, OutputSamples, OutputTrack, compose, timeline
+from services.clipper.ffmpeg_plan import Edge, edge_command
+from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH
+from services.clipper.mp4.composing import OutputSamples, OutputTrack, compose, timeline
 from services.clipper.mp4.sample_table import IntArray, Samples
 from services.clipper.rendering import ClipperContext, encode, encoding
 from services.clipper.splice_plan import Stretch
 from services.clipper.window import Held, Stream, local_movie, tracks_of
+from services.clipper.writing import written
 
-PARTS_AT_ONCE = 1024
-"""Of one system call: IOV_MAX."""
 UNTURNED = b"".join(value.to_bytes(4) for value in (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30))
 """The matrix of a picture that is shown as it is stored (ISO/IEC 14496-12 8.3.2)."""
 
@@ -45,7 +42,7 @@ async def encoded(
     needed = picture.samples.pick(_needed(stretch, picture, coding))
     zero = int(needed.present.min())
     source = _source_of(picture, needed)
-    await asyncio.to_thread(write, compose([source], movie_timescale=picture.track.timescale), [picture.held], ctx.scratch / edge.source)
+    await written(compose([source], movie_timescale=picture.track.timescale), [picture.held], ctx.scratch / edge.source)
     command = edge_command(edge, stretch.frames[0] - zero, stretch.frames[-1] + 1 - zero, picture.track.timescale, encoding(ctx.settings))
     ended = await encode(command, ctx, seconds=seconds, before=seconds_before)
     if ended.code:
@@ -99,22 +96,6 @@ def _read(stretch: Stretch, edge: Edge, folder: Path) -> Encoded:
     present = np.empty_like(wanted)
     present[order] = wanted
     picture = (folder / edge.thumb).read_bytes()
-    if len(picture) != THUMB_WIDTH * THUMB_HEIGHT:
+    if len(picture) != PICTURE_WIDTH * PICTURE_HEIGHT:
         raise NotEncodedError("ffmpeg gave no first frame")
     return Encoded(held=path.read_bytes(), entry=track.entries[0], samples=samples, present=present, first_frame=picture)
-
-
-def write(composition: Composition, sources: Sequence[Held], to: Path) -> None:
-    """The composed file: its header, then the bytes that it takes from `sources`. What was there is overwritten, its pages kept."""
-    views = [memoryview(source) for source in sources]
-    parts = [memoryview(composition.header), *(views[move.file][move.offset : move.offset + move.length] for move in composition.moves)]
-    with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT, 0o600), "wb", buffering=0) as output:
-        done = 0
-        while done < len(parts):
-            written = os.writev(output.fileno(), parts[done : done + PARTS_AT_ONCE])
-            while done < len(parts) and written >= len(parts[done]):
-                written -= len(parts[done])
-                done += 1
-            if written:
-                parts[done] = parts[done][written:]
-        os.ftruncate(output.fileno(), composition.size)

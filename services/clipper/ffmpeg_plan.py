@@ -1,6 +1,6 @@
 """The ffmpeg commands of the clipper, as whole argument lists. Pure; file names are fixed and relative to the attempt's folder.
 
-Every input is read with `-itsoffset`, so that the clip's zero is zero whatever the source's clock says and wherever reading begins.
+Every source is read with `-itsoffset`, so that the clip's zero is zero whatever the source's clock says and wherever reading begins.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import ffmpeg
 
 from libs.common.runtime.media import Media, input_options
 from services.clipper.cut_plan import CutPlan
+from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH
 
 CLIP = "clip.mp4"
 SOUND = "sound.mp4"
@@ -17,7 +18,6 @@ WINDOW = "window.mp4"
 BURNED = "clip.subbed.mp4"
 SUBTITLES = "subs.ass"
 FONTS = "fonts"
-THUMB_WIDTH, THUMB_HEIGHT = 64, 36
 
 _GLOBAL = ("-hide_banner", "-nostdin", "-v", "error", "-y")
 _PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.5")
@@ -90,7 +90,7 @@ def edge_command(edge: Edge, first: int, after: int, timescale: int, encoding: E
     kept = (
         _input(edge.source, "mov", encoding)["v:0"].filter("trim", start_pts=first, end_pts=after).filter("setpts", "PTS-STARTPTS").split()
     )
-    thumb = kept[1].filter("trim", end_frame=1).filter("scale", THUMB_WIDTH, THUMB_HEIGHT, flags="area").filter("format", "gray")
+    thumb = kept[1].filter("trim", end_frame=1).filter("scale", PICTURE_WIDTH, PICTURE_HEIGHT, flags="area").filter("format", "gray")
     options = {
         "f": "mp4",
         "fps_mode": "passthrough",
@@ -206,7 +206,7 @@ def source_thumb_command(url: str, media: Media, plan: CutPlan, encoding: Encodi
 
 
 def _thumb(encoding: Encoding, stream: Any, trim: str = "", clock: tuple[str, ...] = ()) -> list[str]:
-    picture = f"{trim}scale={THUMB_WIDTH}:{THUMB_HEIGHT}:flags=area,format=gray"
+    picture = f"{trim}scale={PICTURE_WIDTH}:{PICTURE_HEIGHT}:flags=area,format=gray"
     arguments = ffmpeg.output(stream, "-", **{"f": "rawvideo", "frames:v": "1", "fps_mode": "passthrough", "filter:v": picture}).get_args()
     return [encoding.program, *_GLOBAL, *clock, *arguments]
 

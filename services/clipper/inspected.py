@@ -3,6 +3,7 @@
 import msgspec
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 64, 36
+"""Of the tiny gray pictures that frames are compared by; ffmpeg_plan makes the other side of the comparison."""
 
 
 class Look(msgspec.Struct, frozen=True):

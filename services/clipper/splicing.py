@@ -8,7 +8,7 @@ import numpy as np
 
 from services.clipper.buffers import linked
 from services.clipper.codings import Coding
-from services.clipper.edges import Encoded, encoded, write
+from services.clipper.edges import Encoded, encoded
 from services.clipper.ffmpeg_plan import CLIP, Edge
 from services.clipper.mp4.composing import Composition, Edit, OutputSamples, OutputTrack, compose, timeline
 from services.clipper.mp4.sample_entry import plain_audio
@@ -18,6 +18,7 @@ from services.clipper.rendering import ClipperContext
 from services.clipper.source import Source
 from services.clipper.splice_plan import SplicePlan, Stretch
 from services.clipper.window import Held, Stream, Window
+from services.clipper.writing import written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,7 @@ async def splice(plan: SplicePlan, window: Window, coding: Coding, sound: Sound 
     parts = [part for part in (head, tail) if part]
     composition, sources = await asyncio.to_thread(_composed, plan, picture, coding, sound, parts)
     source.keep(linked(ctx.tools.clips, ctx.scratch / CLIP, composition.size))
-    await asyncio.to_thread(write, composition, sources.held, ctx.scratch / CLIP)
+    await written(composition, sources.held, ctx.scratch / CLIP)
     return _expected(plan, picture, sound, head, tail)
 
 

@@ -16,17 +16,15 @@ import numpy as np
 from libs.common.domain.events import Accuracy, ClipsRequested
 from libs.common.domain.failures import Code, Failure
 from services.clipper.buffers import Pool
-from services.clipper.frames import GRACE, Wanted
+from services.clipper.frames import GRACE, Wanted, wanted
 from services.clipper.mp4.moov_search import Search, moov_search
 from services.clipper.mp4.movie import Movie, Track, read_movie
 from services.clipper.mp4.sample_table import IntArray, Samples
 from services.clipper.source import Source
+from services.clipper.source_index import BEYOND
 
-WINDOW = "window.bin"
 REORDERED = 17
 """Pictures that may be decoded before one that is shown before them: 16 at most (H.264 A.3.1), and that one."""
-BEYOND = 1.0
-"""Seconds of picture that are looked at after the range: what comes there says where the last frame ends."""
 AUDIO_MARGIN = 0.1
 """Seconds of sound on either side of the range, of which the nearest packets are taken."""
 WORTH_A_REQUEST = 256 * 1024
@@ -86,7 +84,7 @@ class Window:
     start_time: float
 
     def wanted(self, requested: ClipsRequested) -> Wanted:
-        return Wanted(self.start_time + requested.start, self.start_time + requested.end)
+        return wanted(self.start_time, requested.start, requested.end)
 
 
 async def moov_of(source: Source) -> bytes | None:
