@@ -98,6 +98,7 @@ class Hevc:
 
     configuration: HevcConfiguration
     pixel_format: str | None
+    sub_layers: int
     metadata: Mapping[int, bytes] = field(default_factory=dict)
     """`static_metadata` of the source: every keyframe is to have it, for it holds up to the next one (ITU-T H.265 D.3.28)."""
     is_interlaced: bool = False
@@ -106,7 +107,7 @@ class Hevc:
         return random_access(sample, "hevc", self.configuration.length_size)
 
     def is_reference(self, sample: bytes) -> bool:
-        return hevc.is_reference(sample, self.configuration.length_size, self.configuration.sequence().sub_layers)
+        return hevc.is_reference(sample, self.configuration.length_size, self.sub_layers)
 
     def encoder(self, part: int) -> dict[str, Any]:  # noqa: ARG002  parts don't differ
         return {"c:v": "libx265", "preset": "veryfast", "x265-params": "log-level=error:open-gop=0:repeat-headers=0", "tag:v": "hvc1"}
@@ -148,7 +149,8 @@ def coding_of(entry: bytes | None, keyframe: bytes = b"") -> Coding | None:
             return Avc(record, record.pictured().pixel_format, interlaced)
         case b"hvc1" | b"hev1":
             other = HevcConfiguration.from_bytes(_content(entry, HEVC))
-            return Hevc(other, other.pictured().pixel_format, _metadata(other, keyframe))
+            sequence = other.sequence()
+            return Hevc(other, sequence.picture.pixel_format, sequence.sub_layers, _metadata(other, keyframe))
         case b"vp09" | b"av01":
             return self_describing(entry)
         case _:

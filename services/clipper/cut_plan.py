@@ -65,11 +65,6 @@ class CutPlan:
         return self.end - self.origin
 
 
-def wanted(media: Media, start: float, end: float) -> Wanted:
-    """A client's range on the source's own clock."""
-    return Wanted(media.start_time + start, media.start_time + end)
-
-
 def covers(index: PacketIndex, media: Media, want: Wanted) -> bool:
     """Whether the index holds the keyframe that the range's first frame needs; else reading must begin earlier."""
     if media.video is None or index.since is None:
@@ -93,11 +88,26 @@ def sound_plan(media: Media, origin: float, end: float) -> CutPlan | None:
     """The sound of [origin, end) alone, on the source's clock; None where the source has none."""
     if media.audio is None:
         return None
-    seek = origin - READ_BEFORE
+    seek = origin - READ_BEFORE if origin - READ_BEFORE > media.start_time else None
+    return _sound("reencode", Reason.AUDIO_ONLY, seek, origin, end, audio_end=end - origin)
+
+
+def _audio_plan(media: Media, index: PacketIndex, want: Wanted, accuracy: Accuracy) -> CutPlan:
+    heard = heard_in(index, want)
+    if not heard:
+        raise Failure(Code.RANGE_OUTSIDE_SOURCE, "the source has nothing to hear in this range")
+    end, audio_end = min(want.end, max(time_of(p) + p.duration for p in heard)), want.end - want.start
+    if accuracy == "fast" and _is_audio_copyable(media, index):
+        return _sound("copy", Reason.FAST, index.since, _nearest(heard, want.start), end, audio_end=audio_end)
+    return _sound("reencode", Reason.AUDIO_ONLY, index.since, want.start, end, audio_end=audio_end)
+
+
+def _sound(how: Literal["copy", "reencode"], reason: Reason, seek: float | None, origin: float, end: float, *, audio_end: float) -> CutPlan:
+    """Without picture."""
     return CutPlan(
-        how="reencode",
-        reason=Reason.FORMAT,
-        seek=seek if seek > media.start_time else None,
+        how=how,
+        reason=reason,
+        seek=seek,
         origin=origin,
         end=end,
         frames=(),
@@ -105,29 +115,7 @@ def sound_plan(media: Media, origin: float, end: float) -> CutPlan | None:
         are_frames_sure=False,
         first_edge=0.0,
         last_edge=0.0,
-        audio_end=end - origin,
-        has_video=False,
-        has_audio=True,
-    )
-
-
-def _audio_plan(media: Media, index: PacketIndex, want: Wanted, accuracy: Accuracy) -> CutPlan:
-    heard = heard_in(index, want)
-    if not heard:
-        raise Failure(Code.RANGE_OUTSIDE_SOURCE, "the source has nothing to hear in this range")
-    copies = accuracy == "fast" and _is_audio_copyable(media, index)
-    return CutPlan(
-        how="copy" if copies else "reencode",
-        reason=Reason.FAST if copies else Reason.AUDIO_ONLY,
-        seek=index.since,
-        origin=_nearest(heard, want.start) if copies else want.start,
-        end=min(want.end, max(time_of(p) + p.duration for p in heard)),
-        frames=(),
-        is_held=False,
-        are_frames_sure=False,
-        first_edge=0.0,
-        last_edge=0.0,
-        audio_end=want.end - want.start,
+        audio_end=audio_end,
         has_video=False,
         has_audio=True,
     )

@@ -26,6 +26,11 @@ class Wanted:
     end: float
 
 
+def wanted(start_time: float, start: float, end: float) -> Wanted:
+    """A client's range on the source's own clock, which begins at `start_time`."""
+    return Wanted(start_time + start, start_time + end)
+
+
 @dataclass(frozen=True, slots=True)
 class PacketIndex:
     """The packets around a range, in decode order. `is_whole`: the file ended with them."""

@@ -3,8 +3,9 @@
 from libs.common.domain.events import ClipsRequested
 from libs.common.runtime.telemetry import logger
 from services.clipper.clip import Clip
-from services.clipper.cut_plan import cut_plan, wanted
+from services.clipper.cut_plan import cut_plan
 from services.clipper.ffmpeg_plan import CLIP, cut_command
+from services.clipper.frames import wanted
 from services.clipper.rendering import ClipperContext, encode, encoding, ffmpeg
 from services.clipper.source import Source
 from services.clipper.source_index import packet_index
@@ -18,7 +19,7 @@ async def reencoded(source: Source, requested: ClipsRequested, reason: Reason, c
     """Raises Failure(OUTPUT_VERIFICATION_FAILED) when this is not right either."""
     (ctx.scratch / CLIP).unlink(missing_ok=True)
     url, media = await source.url(), await source.media()
-    want = wanted(media, requested.start, requested.end)
+    want = wanted(media.start_time, requested.start, requested.end)
     plan = cut_plan(media, await packet_index(url, media, want, ctx.settings), want, requested.accuracy, reason)
     render = ffmpeg if plan.how == "copy" else encode
     ended = await render(cut_command(url, media, plan, encoding(ctx.settings)), ctx, seconds=plan.duration)

@@ -93,7 +93,7 @@ def splice_plan(pictures: Pictures, start: int, end: int, accuracy: Accuracy, *,
     shown = later[later < end]
     if not len(shown):
         raise Failure(Code.RANGE_OUTSIDE_SOURCE, "the source has no picture in this range")
-    if not _are_distinct(shown if key is None else later) or not _is_decodable(pictures, shown):
+    if not _are_distinct(shown if key is None else later) or _keyframe_for(pictures, shown) is None:
         return None
     run = _run(pictures, int(shown[0]), end)
     if run is None:
@@ -109,11 +109,6 @@ def _keyframe_before(pictures: Pictures, start: int) -> int | None:
 
 def _are_distinct(times: IntArray) -> bool:
     return len(np.unique(times)) == len(times)
-
-
-def _is_decodable(pictures: Pictures, shown: IntArray) -> bool:
-    """Whether a keyframe is decoded before all of these frames, and shown before them."""
-    return _keyframe_for(pictures, shown) is not None
 
 
 def _keyframe_for(pictures: Pictures, frames: IntArray) -> int | None:

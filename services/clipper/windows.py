@@ -13,17 +13,16 @@ from libs.common.runtime.media import Media
 from services.clipper.bitstream.random_access import RandomAccess
 from services.clipper.codings import Coding, carries_other_parameters, coding_of
 from services.clipper.ffmpeg_plan import WINDOW, window_command
-from services.clipper.frames import SHORTFALL, Wanted
+from services.clipper.frames import SHORTFALL, Wanted, wanted
 from services.clipper.mp4.boxes import NotUnderstood
 from services.clipper.mp4.movie import Movie, read_movie
 from services.clipper.mp4.sample_entry import fourcc
 from services.clipper.rendering import ClipperContext, encoding, ffmpeg
 from services.clipper.sound import SPLICED_SOUND, is_copyable
 from services.clipper.source import Source
-from services.clipper.source_index import STEPS_BACK
+from services.clipper.source_index import AUDIO_LAG, BEYOND, STEPS_BACK
 from services.clipper.splice_plan import Pictures
 from services.clipper.window import (
-    BEYOND,
     NOTHING,
     Held,
     Stream,
@@ -41,8 +40,6 @@ from services.clipper.window import (
 )
 
 SPILL = "window.bin"
-AUDIO_LAG = 2.0
-"""Seconds by which audio may lie behind the picture in a file."""
 LEAD = 10
 """Seconds that a copied window's clock is ahead of the source's beginning, so that nothing of it lies before zero."""
 SPLICED = frozenset({"h264", "hevc"})
@@ -73,7 +70,7 @@ def _indexed(moov: bytes, size: int, requested: ClipsRequested) -> Window:
     """What the index says of the window, whose bytes are still in S3. Raises NotUnderstood."""
     movie = read_movie(moov, size, is_whole=False)
     start_time = start_of(movie)
-    want = Wanted(start_time + requested.start, start_time + requested.end)
+    want = wanted(start_time, requested.start, requested.end)
     return _window(movie, NOTHING, want, requested.accuracy, start_time=start_time, shift=0.0)
 
 
@@ -98,7 +95,7 @@ async def _copied(source: Source, requested: ClipsRequested, ctx: ClipperContext
     media = await source.media()
     if media.video is None or media.video.codec not in SPLICED:
         return None
-    want = Wanted(media.start_time + requested.start, media.start_time + requested.end)
+    want = wanted(media.start_time, requested.start, requested.end)
     for since in _beginnings(media, want):
         window = await _copied_since(source, media, since, want, requested.accuracy, ctx)
         if window is None or since is None or _begins_with_keyframe(window.picture, want, requested.accuracy):

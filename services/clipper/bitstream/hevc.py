@@ -25,16 +25,6 @@ def is_broken_link(kind: int) -> bool:
     return Kind.BLA_W_LP <= kind <= Kind.BLA_N_LP
 
 
-def is_skipped_leading(kind: int) -> bool:
-    """RASL: shown before the keyframe that it follows, and needs pictures from before it."""
-    return kind in (Kind.RASL_N, Kind.RASL_R)
-
-
-def is_decodable_leading(kind: int) -> bool:
-    """RADL: shown before the keyframe that it follows, but needs nothing from before it."""
-    return kind in (Kind.RADL_N, Kind.RADL_R)
-
-
 def is_reference(sample: bytes | memoryview, length_size: int, sub_layers: int) -> bool:
     """Whether other pictures may need this one.
 
@@ -53,14 +43,13 @@ def carries_parameters(sample: bytes | memoryview, configuration: HevcConfigurat
     return any(kind_of(unit) in PARAMETERS and without_padding(unit) not in known for unit in units)
 
 
-def as_broken_link(sample: bytes | memoryview, length_size: int, *, with_decodable_leading: bool = False) -> bytes:
+def as_broken_link(sample: bytes | memoryview, length_size: int) -> bytes:
     """A CRA sample as a BLA: what came before it in the file is not what came before it in its stream.
 
-    RASL samples that follow it must be left out; RADL ones may stay when it is told here. The slices' headers are the same.
+    The leading pictures that follow it must be left out. The slices' headers are the same.
     """
-    kind = Kind.BLA_W_RADL if with_decodable_leading else Kind.BLA_N_LP
     units = nal_units(sample, length_size)
-    return as_sample((of_kind(unit, kind) if kind_of(unit) == Kind.CRA else unit for unit in units), length_size)
+    return as_sample((of_kind(unit, Kind.BLA_N_LP) if kind_of(unit) == Kind.CRA else unit for unit in units), length_size)
 
 
 def with_parameters(sample: bytes | memoryview, configuration: HevcConfiguration) -> bytes:

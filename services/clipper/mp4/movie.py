@@ -25,7 +25,6 @@ class Track:
 
     number: int
     """Position among all traks: ffmpeg's stream index."""
-    identifier: int
     handler: str
     """vide or soun."""
     timescale: int
@@ -102,7 +101,6 @@ def _track(trak: Box, number: int, movie_timescale: int, file_size: int, *, is_w
     matrix, width, height = tkhd.unpack(f"{MATRIX_SIZE}sII", 52 if tkhd.version else 40)
     return Track(
         number=number,
-        identifier=tkhd.unpack("I", 20 if tkhd.version else 12)[0],
         handler=handler,
         timescale=timescale,
         entries=entries,

@@ -52,10 +52,6 @@ def fourcc(entry: bytes) -> bytes:
     return outermost(entry).kind
 
 
-def with_fourcc(entry: bytes, kind: bytes) -> bytes:
-    return entry[:4] + kind + entry[8:]
-
-
 def configuration(entry: bytes, kind: bytes) -> bytes | None:
     """The content of the entry's avcC, hvcC, vpcC, av1C or esds box; None where there is none. Raises NotUnderstood for a broken entry."""
     found = _configuration(outermost(entry), kind)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.clipper.mp4.boxes import NotUnderstood, box
 from services.clipper.mp4.descriptors import AudioConfiguration, audio_configuration, decoder_description
-from services.clipper.mp4.sample_entry import AudioEntry, audio_of, configuration, fourcc, plain_audio, with_configuration, with_fourcc
+from services.clipper.mp4.sample_entry import AudioEntry, audio_of, configuration, fourcc, plain_audio, with_configuration
 from tests import media
 from tests.clipper.mp4.files import movie_of
 
@@ -96,12 +96,6 @@ def test_a_configuration_that_is_not_there_is_none_and_can_not_be_replaced(tmp_p
     assert configuration(entry, b"hvcC") is None
     with pytest.raises(NotUnderstood):
         with_configuration(entry, b"hvcC", b"")
-
-
-def test_an_entry_can_have_another_kind(tmp_path: Path) -> None:
-    entry = entry_of(media.make(tmp_path / "a.mp4", frames=2, audio=None))
-    assert fourcc(with_fourcc(entry, b"avc3")) == b"avc3"
-    assert with_fourcc(with_fourcc(entry, b"avc3"), b"avc1") == entry
 
 
 @pytest.mark.parametrize(
