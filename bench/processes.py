@@ -87,7 +87,8 @@ async def output_of(argv: Sequence[str], stdin: bytes = b"") -> tuple[bytes, str
         *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        out, said = await asyncio.wait_for(process.communicate(stdin), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            out, said = await process.communicate(stdin)
     finally:
         with suppress(ProcessLookupError):
             process.kill()

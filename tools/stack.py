@@ -125,7 +125,8 @@ async def _run_command(argv: list[str], stack: Stack) -> int:
         with suppress(ProcessLookupError):
             process.terminate()
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), 5)
+            async with asyncio.timeout(5):
+                await process.wait()
         with suppress(ProcessLookupError):
             process.kill()
         raise

@@ -110,9 +110,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """Let it drain, then kill what is left of its session. A second cancellation cuts the draining short."""
     try:
         with suppress(ProcessLookupError):
-            process.terminate()
+            os.kill(process.pid, signal.SIGTERM)  # asyncio's own would look whether it ended, and so lose its exit code
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), DRAIN_SECONDS)
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await process.wait()
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

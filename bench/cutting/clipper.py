@@ -65,7 +65,8 @@ class Clipper:
         assert self._process.stdin is not None  # noqa: S101  for the type checker: it was asked for
         answered = self._waiting[order.id] = asyncio.get_running_loop().create_future()
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
-        return await asyncio.wait_for(answered, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            return await answered
 
     async def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101  as above
@@ -80,7 +81,8 @@ class Clipper:
         if self._process.stdin:
             self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), 20)
+            async with asyncio.timeout(20):
+                await self._process.wait()
         except TimeoutError:
             self._process.kill()
         await self._reader

@@ -112,7 +112,8 @@ async def _read(browser: str, clips: Sequence[Made]) -> dict[int, Read]:
         while len(playing.read) < len(clips):
             playing.word.clear()
             try:
-                await asyncio.wait_for(playing.word.wait(), PATIENCE)
+                async with asyncio.timeout(PATIENCE):
+                    await playing.word.wait()
             except TimeoutError:
                 break
     return playing.read

@@ -75,7 +75,8 @@ class System:
         job_id = str(made["job"]["id"])
         is_over = self.waiting.setdefault(job_id, asyncio.Event())
         if job_id not in self.ended:
-            await asyncio.wait_for(is_over.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await is_over.wait()
         return job_id
 
     async def watch(self) -> None:

@@ -118,7 +118,8 @@ class Server:
         with suppress(ProcessLookupError):
             self._process.send_signal(self.program.stop_signal)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._process.wait()
         await self.kill()
 
     async def kill(self) -> None:

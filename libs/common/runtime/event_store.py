@@ -174,7 +174,8 @@ async def _as_it_is(_: object) -> None:
 
 async def _closed(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     try:
-        await asyncio.wait_for(pool.close(), 3)
+        async with asyncio.timeout(3):
+            await pool.close()
     except Exception:  # noqa: BLE001  on the way out: a server that is gone can't be said goodbye to
         pool.terminate()
 

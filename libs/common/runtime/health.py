@@ -63,7 +63,8 @@ class Health:
         """Ask one dependency now."""
         began = time.perf_counter()
         try:
-            await asyncio.wait_for(self._pings[name](), PING_LIMIT)
+            async with asyncio.timeout(PING_LIMIT):
+                await self._pings[name]()
             up, why = True, None
         except Failure as failure:
             up, why = False, failure.message

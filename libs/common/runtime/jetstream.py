@@ -208,7 +208,8 @@ async def _connected(client: Client, url: str, name: str) -> None:
 
 async def _closed(client: Client) -> None:
     try:
-        await asyncio.wait_for(client.drain() if client.is_connected else client.close(), 3)
+        async with asyncio.timeout(3):
+            await (client.drain() if client.is_connected else client.close())
     except Exception as error:  # noqa: BLE001  on the way out: a server that is gone can't be said goodbye to
         log.info("closed without a goodbye", error=type(error).__name__)
 
