@@ -63,7 +63,8 @@ class Clipper:
 
     async def _ask(self, order: Order) -> Answer:
         assert self._process.stdin is not None  # noqa: S101  for the type checker: it was asked for
-        answered = self._waiting[order.id] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[order.id] = answered
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
         async with asyncio.timeout(PATIENCE):
             return await answered

@@ -26,7 +26,7 @@ log = logger(__name__)
 
 async def cut_clip(event: SourceReady, ctx: ClipperContext) -> ClipUploaded:
     requested = _requested(ctx)
-    async with opened_source(ctx.objects.sources, event.source_key, event.container, ctx.settings) as source:
+    async with opened_source(ctx.objects.sources, event, ctx.settings) as source:
         clip = await _cut(source, requested, ctx)
         log.info("cut", path=clip.path, reason=clip.reason, seconds=clip.duration, bytes_read=source.bytes_read)
         CUTS.labels(clip.path, clip.reason).inc()

@@ -19,7 +19,8 @@ async def reencoded(source: Source, requested: ClipsRequested, reason: Reason, c
     """Raises Failure(OUTPUT_VERIFICATION_FAILED) when this is not right either."""
     (ctx.scratch / CLIP).unlink(missing_ok=True)
     url, media = await source.url(), await source.media()
-    want = wanted(media.start_time, requested.start, requested.end)
+    zero = source.zero(media.start_time)
+    want = wanted(zero, requested.start, requested.end)
     plan = cut_plan(media, await packet_index(url, media, want, ctx.settings), want, requested.accuracy, reason)
     render = ffmpeg if plan.how == "copy" else encode
     ended = await render(cut_command(url, media, plan, encoding(ctx.settings)), ctx, seconds=plan.duration)
@@ -32,8 +33,8 @@ async def reencoded(source: Source, requested: ClipsRequested, reason: Reason, c
     return Clip(
         path="fallback" if reason is Reason.UNVERIFIED else plan.how,
         reason=plan.reason,
-        start=plan.origin - media.start_time,
-        end=plan.end - media.start_time,
+        start=plan.origin - zero,
+        end=plan.end - zero,
         duration=found.duration,
         has_video=found.has_video,
         has_audio=found.has_audio,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import TypeVar
 
+from libs.common.domain.events import SourceReady
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.media import Media
 from libs.common.runtime.object_store import Bucket, ObjectInfo
@@ -21,10 +22,11 @@ class Source:
     """Its bytes, counted. Raises S3's Failure wherever S3 fails."""
 
     def __init__(
-        self, bucket: Bucket, begun: tuple[ObjectInfo, bytes], container: str, settings: ClipperSettings, stack: AsyncExitStack
+        self, bucket: Bucket, begun: tuple[ObjectInfo, bytes], event: SourceReady, settings: ClipperSettings, stack: AsyncExitStack
     ) -> None:
         self.info, self._first = begun
-        self.container = container
+        self.container = event.container
+        self._clock_offset = event.clock_offset
         self._bucket = bucket
         self._settings = settings
         self._stack = stack
@@ -40,6 +42,10 @@ class Source:
     def failure(self) -> Failure | None:
         """What S3 answered to a program, whatever the program made of it."""
         return self._served.failure if self._served else None
+
+    def zero(self, start_time: float) -> float:
+        """The source's 0:00 on the file's clock: where the file starts, but for a section, whose fetcher knows."""
+        return start_time if self._clock_offset is None else -self._clock_offset
 
     def keep(self, lent: AbstractContextManager[T]) -> T:
         """Something that is needed as long as the source."""
@@ -71,13 +77,13 @@ class Source:
 
 
 @asynccontextmanager
-async def opened_source(bucket: Bucket, key: str, container: str, settings: ClipperSettings) -> AsyncIterator[Source]:
+async def opened_source(bucket: Bucket, event: SourceReady, settings: ClipperSettings) -> AsyncIterator[Source]:
     """The source as it is now. Raises Failure(SOURCE_UNREADABLE) when it is gone."""
-    begun = await bucket.begin(key, FIRST_READ)
+    begun = await bucket.begin(event.source_key, FIRST_READ)
     if begun is None:
         raise Failure(Code.SOURCE_UNREADABLE, "the source is no longer stored")
     async with AsyncExitStack() as stack:
-        source = Source(bucket, begun, container, settings, stack)
+        source = Source(bucket, begun, event, settings, stack)
         try:
             yield source
         finally:

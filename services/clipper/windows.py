@@ -58,7 +58,7 @@ async def _direct(source: Source, requested: ClipsRequested, ctx: ClipperContext
     if moov is None:
         return None
     try:
-        window = await asyncio.to_thread(_indexed, moov, source.info.size, requested)
+        window = await asyncio.to_thread(_indexed, moov, source, requested)
     except NotUnderstood:
         return None
     streams = [stream for stream in (window.picture, window.sound) if stream]
@@ -66,10 +66,10 @@ async def _direct(source: Source, requested: ClipsRequested, ctx: ClipperContext
     return replace(window, picture=read[0], sound=read[1] if window.sound else None)
 
 
-def _indexed(moov: bytes, size: int, requested: ClipsRequested) -> Window:
+def _indexed(moov: bytes, source: Source, requested: ClipsRequested) -> Window:
     """What the index says of the window, whose bytes are still in S3. Raises NotUnderstood."""
-    movie = read_movie(moov, size, is_whole=False)
-    start_time = start_of(movie)
+    movie = read_movie(moov, source.info.size, is_whole=False)
+    start_time = source.zero(start_of(movie))
     want = wanted(start_time, requested.start, requested.end)
     return _window(movie, NOTHING, want, requested.accuracy, start_time=start_time, shift=0.0)
 
@@ -95,7 +95,7 @@ async def _copied(source: Source, requested: ClipsRequested, ctx: ClipperContext
     media = await source.media()
     if media.video is None or media.video.codec not in SPLICED:
         return None
-    want = wanted(media.start_time, requested.start, requested.end)
+    want = wanted(source.zero(media.start_time), requested.start, requested.end)
     for since in _beginnings(media, want):
         window = await _copied_since(source, media, since, want, requested.accuracy, ctx)
         if window is None or since is None or _begins_with_keyframe(window.picture, want, requested.accuracy):
@@ -124,7 +124,7 @@ async def _copied_since(
     movie = local_movie(path, is_whole=False) if ended.code == 0 else None
     if movie is None:
         return None
-    window = _window(movie, mapped(path), want, accuracy, start_time=media.start_time, shift=zero)
+    window = _window(movie, mapped(path), want, accuracy, start_time=source.zero(media.start_time), shift=zero)
     return replace(window, has_sound=media.audio is not None)
 
 

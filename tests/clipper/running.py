@@ -78,10 +78,13 @@ class Clipper:
         await self.objects.sources.upload(key, source, "application/octet-stream")
         return key
 
-    async def cut(self, source: Path, start: float, end: float, accuracy: str = "exact", **variables: str) -> Cut:
+    async def cut(
+        self, source: Path, start: float, end: float, accuracy: str = "exact", *, clock_offset: float | None = None, **variables: str
+    ) -> Cut:
         asked = requested(start=start, end=end, accuracy=accuracy)
         async with self.context(asked, variables=variables) as ctx:
-            event = await cut_clip(ready(source_key=await self.stored(source), container=DEMUXERS[source.suffix]), ctx)
+            key = await self.stored(source)
+            event = await cut_clip(ready(source_key=key, container=DEMUXERS[source.suffix], clock_offset=clock_offset), ctx)
             path = self.folder / f"{ctx.job_id}.mp4"
             await self.objects.results.download(event.video_key, path)
             return Cut(event, path, ctx.progress.said)  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from services.clipper.source import Source, opened_source
 from services.clipper.window import REORDERED, Stream, Window, local_movie
 from services.clipper.windows import coding_in, pictures_of, window_of
 from tests import media
-from tests.builders import requested
+from tests.builders import ready, requested
 from tests.clipper.running import DEMUXERS, Clipper
 
 START, END = 3.1, 6.6
@@ -53,7 +53,9 @@ async def windowed(
     asked = requested(start=start, end=end, accuracy=accuracy)
     async with (
         clipper.context(asked) as ctx,
-        opened_source(ctx.objects.sources, await clipper.stored(path), DEMUXERS[path.suffix], ctx.settings) as source,
+        opened_source(
+            ctx.objects.sources, ready(source_key=await clipper.stored(path), container=DEMUXERS[path.suffix]), ctx.settings
+        ) as source,
     ):
         yield Windowed(await window_of(source, asked, ctx), source)
 

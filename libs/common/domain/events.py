@@ -79,6 +79,9 @@ class SourceReady(Event, frozen=True, kw_only=True, tag="source.ready"):
     container: str
     """The demuxer that reads it, told from its first bytes: mov, matroska, mpegts …"""
     duration: float
+    """Seconds of the whole source, also where only a section of it was fetched."""
+    clock_offset: float | None = None
+    """Of a fetched section: what is added to a time on the file's own clock to get the source's; None for a whole file."""
     video: VideoTrack | None = None
     audio: AudioTrack | None = None
 
@@ -138,17 +141,21 @@ class StageRetried(Event, frozen=True, kw_only=True, tag="stage.retried"):
 class AsrFailed(Event, frozen=True, kw_only=True, tag="asr.failed"):
     code: str
     message: str
+    hint: str | None = None
 
 
 class BurnFailed(Event, frozen=True, kw_only=True, tag="burn.failed"):
     code: str
     message: str
+    hint: str | None = None
 
 
 class JobFailed(Event, frozen=True, kw_only=True, tag="job.failed"):
     stage: StageName
     code: str
     message: str
+    hint: str | None = None
+    """What to do about it, where that is more than what its code always says."""
 
 
 class JobReplayed(Event, frozen=True, kw_only=True, tag="job.replayed"):
