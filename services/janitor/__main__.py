@@ -7,8 +7,9 @@ from services.janitor.queues import measure_queues
 from services.janitor.reconciler import reconcile
 from services.janitor.retention import retire
 from services.janitor.settings import JanitorSettings
+from services.janitor.source_cache import evict_sources
 
-TASKS = (reconcile, serve_replays, heed_advisories, retire, measure_queues)
+TASKS = (reconcile, serve_replays, heed_advisories, retire, evict_sources, measure_queues)
 
 if __name__ == "__main__":
     run_tasks("janitor", TASKS, JanitorSettings)

@@ -7,6 +7,7 @@ REPLAYS = Counter("clip_replays_total", "Dead letters that an operator wanted ba
 ADVISORIES = Counter("clip_advisories_total", "Advisories handled, by kind", ["kind"])
 EXPIRED_JOBS = Counter("clip_expired_jobs_total", "Jobs deleted at the end of their time")
 EXPIRED_UPLOADS = Counter("clip_expired_uploads_total", "Uploads deleted that no job needs")
+CACHED_SOURCES_EXPIRED = Counter("clip_cached_sources_expired_total", "Fetched sources deleted: out of time, or named by nothing")
 QUEUE_PENDING = Gauge("clip_queue_pending", "Messages that nobody has taken yet", ["stage", "lane"])
 QUEUE_ACK_PENDING = Gauge("clip_queue_ack_pending", "Messages in hand or waiting for another try", ["stage", "lane"])
 QUEUE_OLDEST_SECONDS = Gauge("clip_queue_oldest_seconds", "Age of the lane's oldest message; 0 when it is empty", ["stage", "lane"])

@@ -20,6 +20,7 @@ from libs.common.domain.events import (
     replay_id,
     request_id,
 )
+from libs.common.domain.failures import HINTS, Code
 from libs.common.domain.job import Job, apply, fold
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded
 
@@ -75,6 +76,16 @@ def test_warnings_of_the_transcription_reach_the_job() -> None:
 def test_a_failed_job_stays_failed_whatever_a_zombie_says() -> None:
     job = fold(history(requested(), ready(), failed(), uploaded()))
     assert (job.status, job.clip) == ("failed", None)
+
+
+def test_a_failed_job_says_why_and_what_to_do() -> None:
+    assert fold(history(requested(), ready())).error is None
+    plain = fold(history(requested(), failed())).error
+    assert plain is not None
+    assert (plain.code, plain.message, plain.hint) == (Code.SOURCE_UNREADABLE, "no video", HINTS[Code.SOURCE_UNREADABLE])
+    own = fold(history(requested(), JobFailed(stage=RESOLVER, code="FROM_THE_FUTURE", message="…", hint="Wait."))).error
+    assert own is not None
+    assert (own.code, own.hint) == (Code.INTERNAL, "Wait.")
 
 
 def test_a_cancelled_job_stays_cancelled() -> None:

@@ -173,14 +173,14 @@ async def test_a_hand_back_spends_no_attempt(tmp_path: Path) -> None:
 
 
 async def test_a_fatal_failure_is_buried_before_it_is_recorded(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, failing(Failure(Code.SOURCE_UNREADABLE, "no video")))
+    desk = Desk(tmp_path, failing(Failure(Code.SOURCE_UNREADABLE, "no video", hint="Send video.")))
     order: list[str] = []
     desk.bus.bury = noting(order, "bury", desk.bus.bury)  # type: ignore[method-assign]
     desk.store.append = noting(order, "append", desk.store.append)  # type: ignore[method-assign]
     delivery = await desk.deliver()
     assert order == ["append", "bury", "append"]
     assert delivery.did == ["term"]
-    assert desk.store.rows[-1].event == JobFailed(stage=CLIPPER, code="SOURCE_UNREADABLE", message="no video")
+    assert desk.store.rows[-1].event == JobFailed(stage=CLIPPER, code="SOURCE_UNREADABLE", message="no video", hint="Send video.")
 
 
 def noting(order: list[str], name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -45,8 +45,8 @@ HINTS: dict[Code, str] = {
     Code.BAD_REQUEST: "Send the request as the API's schema at /schema describes it.",
     Code.UNAUTHORIZED: "Send a valid API key as 'Authorization: Bearer ck_…' or 'X-API-Key'.",
     Code.FORBIDDEN: "Use a key that has the scope for this call.",
-    Code.SOURCE_FORBIDDEN: "The site refuses this video; download it yourself and upload the file.",
-    Code.SSRF_BLOCKED: "Use a URL on a public address.",
+    Code.SOURCE_FORBIDDEN: "Use a source that anybody may read, or upload the file.",
+    Code.SSRF_BLOCKED: "Use an http or https URL that anybody on the internet can open, without a password or an unusual port.",
     Code.YTDLP_DISABLED: "This service takes uploads only; upload the file and use its uploadKey.",
     Code.NOT_FOUND: "Check the identifier.",
     Code.METHOD_NOT_ALLOWED: "Use one of the methods in the Allow header.",
@@ -54,8 +54,8 @@ HINTS: dict[Code, str] = {
     Code.GONE: "The job and its files were deleted at expiry; submit it again.",
     Code.CONFLICT: "Wait for the first request with this key to be answered.",
     Code.INVALID_STATE: "Read the job's status first.",
-    Code.INPUT_TOO_LARGE: "Send a smaller file.",
-    Code.SOURCE_UNREADABLE: "Check that the file plays, and upload it again as MP4, MOV, MKV, WebM, AVI or MPEG-TS.",
+    Code.INPUT_TOO_LARGE: "Use a smaller or shorter source, or upload just the part that you need.",
+    Code.SOURCE_UNREADABLE: "Check that the source plays, or upload it as MP4, MOV, MKV, WebM, AVI or MPEG-TS.",
     Code.RANGE_OUTSIDE_SOURCE: "Choose start and end inside the source's duration.",
     Code.OUTPUT_VERIFICATION_FAILED: "The source may be damaged at this range; re-encode it or choose another range.",
     Code.RETRIES_EXHAUSTED: "Submit the job again later; the operator can replay it.",
@@ -73,6 +73,7 @@ class Failure(Exception):
 
     `outage` names the dependency that could not be reached; the runner waits for it instead of spending an attempt.
     `charged` False: the attempt does not count (the provider asked us to come back later).
+    `own_hint` is what to do about this very failure; without it `hint` is the code's.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Failure(Exception):
         retry_after: float | None = None,
         outage: Dependency | None = None,
         charged: bool = True,
+        hint: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -90,6 +92,7 @@ class Failure(Exception):
         self.retry_after = retry_after
         self.outage = outage
         self.charged = charged
+        self.own_hint = hint
 
     @property
     def retryable(self) -> bool:
@@ -97,7 +100,7 @@ class Failure(Exception):
 
     @property
     def hint(self) -> str:
-        return HINTS[self.code]
+        return self.own_hint or HINTS[self.code]
 
 
 def classify(error: Exception) -> Failure:

@@ -33,6 +33,7 @@ from libs.common.domain.events import (
     answer_id,
     request_id,
 )
+from libs.common.domain.failures import Code, Failure
 
 Status = Literal["unknown", "queued", "processing", "done", "failed", "cancelled", "expired"]
 
@@ -84,6 +85,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         if self.status == "done":
             return next(iter(self.optional_failures), None)
         return None
+
+    @property
+    def error(self) -> Failure | None:
+        """Why the job failed. A code that a newer version of the system wrote is internal to this one."""
+        if self.failure is None:
+            return None
+        code = Code(self.failure.code) if self.failure.code in Code.__members__ else Code.INTERNAL
+        return Failure(code, self.failure.message, hint=self.failure.hint)
 
     @property
     def expires_at(self) -> datetime | None:

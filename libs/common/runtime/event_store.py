@@ -3,19 +3,17 @@
 `EventStore` is the contract; `PostgresEventStore` keeps it here, `tests/fakes.py` in memory, and one conformance suite holds both to it.
 """
 
-import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from importlib.resources import files
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
 
 from libs.common.domain.events import ClipsRequested, Envelope, JobReplayed, decode, encode, is_known, type_of
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.postgres import Connection, Pool, Statements, as_outage, open_pool
 from libs.common.runtime.telemetry import measured
 
 SEQUENCE_RACES = 50
@@ -70,8 +68,9 @@ class EventStore(Protocol):
 
 
 class PostgresEventStore:
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._sql = Statements(pool, "event_store.sql")
 
     async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
         for _ in range(SEQUENCE_RACES):
@@ -89,53 +88,53 @@ class PostgresEventStore:
             expires_at = event.expires_at
         seq: int | None
         if expires_at is not None:
-            seq = await self._value("append_opening", *values, expires_at)
+            seq = await self._sql.value("append_opening", *values, expires_at)
             return seq
         if isinstance(event, JobReplayed):
             raise TypeError("a replay opens its job again: say when it expires")
-        seq = await self._value("append", *values)
+        seq = await self._sql.value("append", *values)
         return seq
 
     async def _standing(self, envelope: Envelope) -> Envelope:
-        row = await self._value("standing", envelope.id)
+        row = await self._sql.value("standing", envelope.id)
         return decode(row) if row is not None else envelope  # forgotten in between: nothing stands against it
 
     async def history(self, job_id: UUID) -> list[Envelope]:
-        rows = await self._rows("history", job_id)
+        rows = await self._sql.rows("history", job_id)
         return [decode(row["envelope"]) for row in rows if is_known(row["type"])]
 
     async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
-        return [row["job_id"] for row in await self._rows("silent", after, since, limit)]
+        return [row["job_id"] for row in await self._sql.rows("silent", after, since, limit)]
 
     async def close(self, job_ids: list[UUID]) -> None:
-        await self._rows("close", job_ids)
+        await self._sql.rows("close", job_ids)
 
     async def expired(self, now: datetime, limit: int) -> list[UUID]:
-        return [row["job_id"] for row in await self._rows("expired", now, limit)]
+        return [row["job_id"] for row in await self._sql.rows("expired", now, limit)]
 
     async def forget(self, job_id: UUID, *, until: datetime) -> None:
-        await self._rows("forget", job_id, until)
+        await self._sql.rows("forget", job_id, until)
 
     async def purge(self, job_id: UUID) -> None:
-        await self._rows("purge", job_id)
+        await self._sql.rows("purge", job_id)
 
     async def is_upload_needed(self, key: str) -> bool:
-        return bool(await self._value("is_upload_needed", key))
+        return bool(await self._sql.value("is_upload_needed", key))
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[bool]:
         """An advisory lock of one connection: its reset frees the lock, Postgres does when the connection breaks."""
-        with _as_outage(), measured("postgres", "lease"):
+        with as_outage(), measured("postgres", "lease"):
             connection = await self._pool.acquire(timeout=5)
         try:
-            with _as_outage():
-                held = await connection.fetchval(_SQL["lease"], name)
+            with as_outage():
+                held = await connection.fetchval(self._sql["lease"], name)
             yield held
         finally:
-            with _as_outage():
+            with as_outage():
                 await self._given_back(connection)
 
-    async def _given_back(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    async def _given_back(self, connection: Connection) -> None:
         """Without its lock, or not at all."""
         try:
             await connection.reset(timeout=5)
@@ -146,67 +145,12 @@ class PostgresEventStore:
             await self._pool.release(connection)
 
     async def ping(self) -> None:
-        with _as_outage(), measured("postgres", "ping"):
+        with as_outage(), measured("postgres", "ping"):
             await self._pool.fetchval("SELECT 1", timeout=3)
-
-    async def _rows(self, name: str, *values: Any) -> list[Any]:
-        with _as_outage(), measured("postgres", name):
-            return await self._pool.fetch(_SQL[name], *values)
-
-    async def _value(self, name: str, *values: Any) -> Any:
-        with _as_outage(), measured("postgres", name):
-            return await self._pool.fetchval(_SQL[name], *values)
 
 
 @asynccontextmanager
 async def open_event_store(url: str, *, connections: int = 10) -> AsyncIterator[PostgresEventStore]:
-    """A store over a pool of connections, each made when it is needed: the database may be away when a service starts."""
-    pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=30, reset=_as_it_is)
-    try:
+    """A store over a pool of its own."""
+    async with open_pool(url, connections=connections) as pool:
         yield PostgresEventStore(pool)
-    finally:
-        await _closed(pool)
-
-
-async def _as_it_is(_: object) -> None:
-    """Single statements leave nothing in their connection: asyncpg's own reset would cost each of them a second round trip."""
-
-
-async def _closed(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-    try:
-        async with asyncio.timeout(3):
-            await pool.close()
-    except Exception:  # noqa: BLE001  on the way out: a server that is gone can't be said goodbye to
-        pool.terminate()
-
-
-class _as_outage:  # noqa: N801  reads as the phrase that it is
-    """asyncpg's ways of saying that the server is away or going away, as our Failure. SQL mistakes pass as they are."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _AWAY):
-            raise Failure(Code.RETRYABLE_ERROR, "the database can't be reached", outage="postgres") from error
-
-
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InternalClientError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-
-
-def _sections(text: str) -> dict[str, str]:
-    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
-
-
-_SQL = _sections(files("libs.common.runtime").joinpath("event_store.sql").read_text())

@@ -72,8 +72,8 @@ class Stage(Generic[E]):
 
     def failed(self, failure: Failure) -> Failed:
         if self.optional:
-            return self.optional(code=failure.code, message=failure.message)
-        return JobFailed(stage=self.name, code=failure.code, message=failure.message)
+            return self.optional(code=failure.code, message=failure.message, hint=failure.own_hint)
+        return JobFailed(stage=self.name, code=failure.code, message=failure.message, hint=failure.own_hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

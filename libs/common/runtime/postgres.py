@@ -1,0 +1,100 @@
+"""Postgres: pools, statements that are kept by name in .sql files, and asyncpg's ways of saying "away" as our Failure."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.telemetry import measured
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+
+class Statements:
+    """The statements of one .sql file, each run by its name over a pool, counted and timed."""
+
+    def __init__(self, pool: Pool, file: str) -> None:
+        self._pool = pool
+        self._texts = _sections(files("libs.common.runtime").joinpath(file).read_text())
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    async def rows(self, name: str, *values: Any) -> list[Any]:
+        with as_outage(), measured("postgres", name):
+            return await self._pool.fetch(self[name], *values)
+
+    async def row(self, name: str, *values: Any) -> Any:
+        """The first row, or None."""
+        with as_outage(), measured("postgres", name):
+            return await self._pool.fetchrow(self[name], *values)
+
+    async def value(self, name: str, *values: Any) -> Any:
+        """The first column of the first row, or None."""
+        with as_outage(), measured("postgres", name):
+            return await self._pool.fetchval(self[name], *values)
+
+    @asynccontextmanager
+    async def transaction(self, name: str) -> AsyncIterator[Connection]:
+        """Several statements as one, counted and timed under a name of their own."""
+        with as_outage(), measured("postgres", name):
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, connections: int) -> AsyncIterator[Pool]:
+    """A pool of connections, each made when it is needed: the database may be away when a service starts."""
+    pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=30, reset=_as_it_is)
+    try:
+        yield pool
+    finally:
+        await _closed(pool)
+
+
+async def _as_it_is(_: object) -> None:
+    """Our statements leave nothing in their connection: asyncpg's own reset would cost each of them a second round trip."""
+
+
+async def _closed(pool: Pool) -> None:
+    try:
+        async with asyncio.timeout(3):
+            await pool.close()
+    except Exception:  # noqa: BLE001  on the way out: a server that is gone can't be said goodbye to
+        pool.terminate()
+
+
+class as_outage:  # noqa: N801  reads as the phrase that it is
+    """asyncpg's ways of saying that the server is away or going away, as our Failure. SQL mistakes pass as they are."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _AWAY):
+            raise Failure(Code.RETRYABLE_ERROR, "the database can't be reached", outage="postgres") from error
+
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+
+
+def _sections(text: str) -> dict[str, str]:
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
