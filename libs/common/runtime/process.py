@@ -33,11 +33,15 @@ OnLine = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one program may use: seconds on the clock and on the CPU, bytes of address space, bytes of each file it writes."""
+    """What one program may use: seconds on the clock and on the CPU, bytes of address space, bytes of each file it writes.
+
+    `data`: bytes of private memory, for a program that reserves more than it uses (Linux counts reservations in `memory` alone).
+    """
 
     wall: float
     cpu: int | None = None
     memory: int | None = None
+    data: int | None = None
     file_size: int | None = None
 
 
@@ -124,7 +128,12 @@ def confined(limits: Limits | None) -> Callable[[], None]:
 def _bounds(limits: Limits | None) -> list[tuple[int, tuple[int, int]]]:
     if limits is None:
         return []
-    wanted = ((resource.RLIMIT_CPU, limits.cpu), (resource.RLIMIT_AS, limits.memory), (resource.RLIMIT_FSIZE, limits.file_size))
+    wanted = (
+        (resource.RLIMIT_CPU, limits.cpu),
+        (resource.RLIMIT_AS, limits.memory),
+        (resource.RLIMIT_DATA, limits.data),
+        (resource.RLIMIT_FSIZE, limits.file_size),
+    )
     return [(what, _bound(what, value)) for what, value in wanted if value is not None]
 
 
