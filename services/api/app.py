@@ -11,6 +11,7 @@ from services.api.jobs import create_job, read_job, read_result, upload_job
 from services.api.probes import healthz, metrics, readyz
 from services.api.problems import HANDLERS
 from services.api.schema import openapi_json, schema_page
+from services.api.source_probe import probe_source
 from services.api.uploads import sign_upload
 
 JSON_LIMIT = 64 * 1024
@@ -18,7 +19,8 @@ JSON_LIMIT = 64 * 1024
 
 
 def create_app(api: Api) -> App:
-    public = [create_job, upload_job, read_job, read_result, sign_upload, healthz, readyz, openapi_json, schema_page]
+    jobs = [create_job, upload_job, read_job, read_result, sign_upload, probe_source]
+    public = [*jobs, healthz, readyz, openapi_json, schema_page]
     litestar = Litestar(
         [*public, metrics] if api.settings.metrics_on_api_port else public,
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},

@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
+from nats.aio.client import Client
 
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
@@ -27,6 +28,7 @@ class Api:
     objects: ObjectStore
     health: Health
     intake: Intake
+    nats: Client
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
 

@@ -9,10 +9,12 @@ from msgspec import UNSET
 from libs.common.domain.events import ClipsRequested, Envelope, Priority, request_id
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
+from libs.common.domain.probing import Source
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
-from services.api.problems import ErrorAnswer, failure_of, refusal
-from services.api.requests import NewJob, NewUpload, Refused, decoded, from_form, requested, upload_key
+from services.api.problems import ErrorAnswer, refusal
+from services.api.requests import NewJob, NewUpload, Refused, decoded, from_form, requested
+from services.api.sources import source_of
 from services.api.upload import received
 from services.api.views import Accepted, JobAnswer, Result, ResultAnswer, SignedFile, accepted_job, job_view, last_events
 
@@ -20,7 +22,8 @@ JOB_CODES = (
     *(Code.VALIDATION_FAILED, Code.CLIP_TOO_LONG, Code.BAD_REQUEST, Code.INPUT_TOO_LARGE),
     *(Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
 )
-CREATES = Described(summary="Create a job", takes=NewJob, gives=Accepted, location=True, refuses=(*JOB_CODES, Code.YTDLP_DISABLED))
+URL_CODES = (Code.YTDLP_DISABLED, Code.SSRF_BLOCKED, Code.SOURCE_FORBIDDEN)
+CREATES = Described(summary="Create a job", takes=NewJob, gives=Accepted, location=True, refuses=(*JOB_CODES, *URL_CODES))
 UPLOADS = Described(
     summary="Create a job and upload its file", takes=NewUpload, multipart=True, gives=Accepted, location=True, refuses=JOB_CODES
 )
@@ -30,7 +33,7 @@ FETCHES = Described(
     gives=ResultAnswer,
     refuses=(
         *(Code.NOT_FOUND, Code.NOT_READY, Code.GONE, Code.INVALID_STATE, Code.RETRYABLE_ERROR),
-        *(Code.SOURCE_FORBIDDEN, Code.SSRF_BLOCKED, Code.INPUT_TOO_LARGE),
+        *(*URL_CODES, Code.INPUT_TOO_LARGE),
         *(Code.SOURCE_UNREADABLE, Code.RANGE_OUTSIDE_SOURCE, Code.OUTPUT_VERIFICATION_FAILED, Code.RETRIES_EXHAUSTED),
     ),
 )
@@ -38,15 +41,16 @@ FETCHES = Described(
 
 @post("/api/jobs", status_code=202, described=CREATES)
 async def create_job(body: RawBody, api: Given, request: AnyRequest) -> Response[Accepted]:
-    """Cut a range out of a file that was uploaded before, with the ticket of POST /api/uploads."""
+    """Cut a range out of a file that was uploaded before, with the ticket of POST /api/uploads, or out of a video that has a URL."""
     job = decoded(NewJob, body)
-    opening = requested(job, upload_key(job), api.settings.limits, api.now())
-    await _check_upload(api, opening)
+    opening = requested(job, source_of(job, api.settings.fetching_rules), api.settings.limits, api.now())
+    if opening.upload_key:
+        await _check_upload(api, opening.upload_key)
     return await _accepted(api, request, opening, job.priority)
 
 
-async def _check_upload(api: Api, opening: ClipsRequested) -> None:
-    found = await api.objects.sources.head(opening.upload_key or "")
+async def _check_upload(api: Api, key: str) -> None:
+    found = await api.objects.sources.head(key)
     if found is None:
         raise Refused("uploadKey", "there is no upload under this uploadKey (yet)")
     if found.size > api.settings.limits.largest:
@@ -59,7 +63,7 @@ async def upload_job(api: Given, request: AnyRequest) -> Response[Accepted]:
     await api.store.ping()  # better now than after a gigabyte
     async with received(request, api.objects.sources, api.settings.limits.largest) as upload:
         fields = from_form(upload.fields)
-        opening = requested(fields, upload.key, api.settings.limits, api.now())
+        opening = requested(fields, Source(source_type="upload", upload_key=upload.key), api.settings.limits, api.now())
     return await _accepted(api, request, opening, fields.priority)
 
 
@@ -93,8 +97,8 @@ async def read_result(job_id: FromPath[str], api: Given, request: AnyRequest) ->
     match job.status:
         case "done":
             return Response(ResultAnswer(correlation_id=request.state.correlation_id, result=await _result(api, job)))
-        case "failed":
-            return refusal(request, failure_of(job), job_correlation_id=job.correlation_id)
+        case "failed" if job.error:
+            return refusal(request, job.error, job_correlation_id=job.correlation_id)
         case "cancelled":
             raise Failure(Code.INVALID_STATE, "the job was cancelled; it has no result")
         case _:

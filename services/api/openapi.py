@@ -42,6 +42,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     operations = list(_operations(routes))
     kinds = [kind for _, _, _, said in operations for kind in (said.takes, said.gives) if kind]
     schemas, components = msgspec.json.schema_components([*kinds, ErrorAnswer], ref_template="#/components/schemas/{name}")
+    components["Code"]["description"] = "\n".join(f"{code} ({STATUS[code]}): {hint}" for code, hint in HINTS.items())
     schema_of = dict(zip([repr(kind) for kind in (*kinds, ErrorAnswer)], schemas, strict=True))
     for form in [said.takes.__name__ for *_, said in operations if said.takes and said.multipart]:
         _add_file(components[form])

@@ -8,7 +8,6 @@ from litestar.exceptions import HTTPException
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from libs.common.domain.failures import Code, Failure, classify
-from libs.common.domain.job import Job
 from libs.common.runtime.telemetry import logger
 from services.api.requests import Refused
 
@@ -98,13 +97,6 @@ def refusal(
 ) -> Response[ErrorAnswer]:
     answer = error_answer(failure, request.state.correlation_id, job_correlation_id)
     return Response(answer, status_code=STATUS[failure.code], headers={**headers_for(failure), **(headers or {})})
-
-
-def failure_of(job: Job) -> Failure:
-    """Why a failed job failed. A code that a newer version of the system wrote is internal to this one."""
-    code = job.failure.code if job.failure else Code.INTERNAL
-    message = job.failure.message if job.failure else "the job failed"
-    return Failure(Code(code) if code in Code.__members__ else Code.INTERNAL, message)
 
 
 def on_failure(request: Request[Any, Any, Any], failure: Failure) -> Response[ErrorAnswer]:

@@ -5,28 +5,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
-from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from libs.common.domain.events import Accuracy, ClipsRequested, Priority, SourceType
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.probing import ProbeRequest, Source
 from services.api.languages import LANGUAGES
 from services.api.timecode import milliseconds
+from services.api.youtube import start_in
 
 MIB = 1024 * 1024
 MediaType = Annotated[str, Meta(max_length=127, pattern=r"^[A-Za-z0-9_.+-]+/[A-Za-z0-9_.+-]+$")]
 Url = Annotated[str, Meta(max_length=2048)]
+SourceKind = Annotated[SourceType, Meta(description="upload: uploadKey names the file; youtube: youtubeUrl the page.")]
+UploadKey = Annotated[str | None, Meta(description="The uploadKey that POST /api/uploads gave.")]
+SourceUrl = Annotated[Url | None, Meta(description="A URL that yt-dlp reads, of YouTube or elsewhere; where the operator allows it.")]
 MetadataKey = Annotated[str, Meta(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Meta(max_length=256)]
+
+
+Time = float | str | UnsetType
+"""As clients write it."""
 
 
 class Refused(Failure):
     """A request that names something wrong. `field` is the field's name on the wire, None for the body as a whole."""
 
-    def __init__(self, field: str | None, message: str, code: Code = Code.VALIDATION_FAILED) -> None:
-        super().__init__(code, message)
+    def __init__(self, field: str | None, message: str, code: Code = Code.VALIDATION_FAILED, *, hint: str | None = None) -> None:
+        super().__init__(code, message, hint=hint)
         self.field = field
 
 
@@ -49,7 +57,10 @@ class Limits:
 class ClipFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The range and what to make of it."""
 
-    start: Annotated[float | str | UnsetType, Meta(description="Where the clip begins: HH:MM:SS.mmm, MM:SS, seconds, or 1m30s.")] = UNSET
+    start: Annotated[
+        float | str | UnsetType,
+        Meta(description="Where the clip begins: HH:MM:SS.mmm, MM:SS, seconds, or 1m30s. A YouTube URL's own t= where it is left out."),
+    ] = UNSET
     end: Annotated[float | str, Meta(description="Where it ends, written in the same ways. Milliseconds are kept.")]
     with_subtitles: Annotated[bool, Meta(description="Transcribe the clip and give subtitles.")] = False
     burn_subtitles: Annotated[bool, Meta(description="Also give a copy with the subtitles in the picture; needs withSubtitles.")] = False
@@ -63,9 +74,19 @@ class ClipFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 class NewJob(ClipFields, frozen=True, kw_only=True):
     """A range of a source that is there already."""
 
-    source_type: Annotated[SourceType, Meta(description="upload: uploadKey names the file; youtube: youtubeUrl the page.")]
-    upload_key: Annotated[str | None, Meta(description="The uploadKey that POST /api/uploads gave.")] = None
-    youtube_url: Annotated[Url | None, Meta(description="A URL that yt-dlp reads; where the operator allows it.")] = None
+    source_type: SourceKind
+    upload_key: UploadKey = None
+    youtube_url: SourceUrl = None
+
+
+class NewProbe(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A source, and the range that a job would cut out of it, if it is known already."""
+
+    source_type: SourceKind
+    upload_key: UploadKey = None
+    youtube_url: SourceUrl = None
+    start: Annotated[float | str | UnsetType, Meta(description="As for a job.")] = UNSET
+    end: Annotated[float | str | UnsetType, Meta(description="As for a job; only with a start.")] = UNSET
 
 
 class NewUpload(ClipFields, frozen=True, kw_only=True):
@@ -125,14 +146,15 @@ def _refusal(complaint: str) -> Refused:
     return Refused(place[1], f"{place[1]}: {_PLACE.sub('', complaint)}")
 
 
-def requested(fields: ClipFields, upload_key: str, limits: Limits, now: datetime) -> ClipsRequested:
-    """The event that opens a job on an upload. Raises Refused for the first field that is wrong."""
-    start, end = _range(fields, limits)
+def requested(fields: ClipFields, source: Source, limits: Limits, now: datetime) -> ClipsRequested:
+    """The event that opens a job on a source. Raises Refused for the first field that is wrong."""
+    start, end = _range(_start(fields.start, source), fields.end, limits)
     _check_subtitles(fields)
     _check_extras(fields)
     return ClipsRequested(
-        source_type="upload",
-        upload_key=upload_key,
+        source_type=source.source_type,
+        upload_key=source.upload_key,
+        source_url=source.source_url,
         start=start / 1000,
         end=end / 1000,
         accuracy=fields.accuracy,
@@ -144,9 +166,24 @@ def requested(fields: ClipFields, upload_key: str, limits: Limits, now: datetime
     )
 
 
-def _range(fields: ClipFields, limits: Limits) -> tuple[int, int]:
+def probe_request(wish: NewProbe, source: Source, limits: Limits) -> ProbeRequest:
+    """What a resolver is asked. Raises Refused where a job with this range would be."""
+    first = _start(wish.start, source)
+    if wish.end is not UNSET:
+        start, end = _range(first, wish.end, limits)
+        return ProbeRequest(source=source, start=start / 1000, end=end / 1000)
+    return ProbeRequest(source=source, start=None if first is UNSET else _time("start", first) / 1000)
+
+
+def _start(asked: Time, source: Source) -> Time:
+    """As asked, or else as a YouTube URL names it."""
+    named = start_in(source.source_url) if asked is UNSET and source.source_url else None
+    return asked if named is None else named
+
+
+def _range(first: Time, last: Time, limits: Limits) -> tuple[int, int]:
     """In milliseconds, so that no rounding decides whether a clip is too long."""
-    start, end = _time("start", fields.start), _time("end", fields.end)
+    start, end = _time("start", first), _time("end", last)
     least = round(limits.min_duration_sec * 1000)
     if end < start or (end == start and not limits.coerce_min_duration):
         raise Refused("end", "end must be after start")
@@ -160,7 +197,7 @@ def _range(fields: ClipFields, limits: Limits) -> tuple[int, int]:
     return start, end
 
 
-def _time(name: str, value: float | str | UnsetType) -> int:
+def _time(name: str, value: Time) -> int:
     if value is UNSET:
         raise Refused(name, f"{name} is required")
     try:
@@ -181,32 +218,3 @@ def _check_extras(fields: ClipFields) -> None:
         raise Refused("callbackUrl", "callbackUrl is not supported yet; ask for the job's status instead")
     if any("\0" in text for item in fields.metadata.items() for text in item):  # Postgres can't store it
         raise Refused("metadata", "metadata must not hold NUL characters")
-
-
-_UPLOAD_KEY = re.compile(r"uploads/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[A-Za-z0-9][\w.-]{0,127}", re.ASCII)
-
-
-def upload_key(job: NewJob) -> str:
-    """The key that a request to cut an upload names. Raises Refused unless it has the form of those we hand out."""
-    if job.source_type == "youtube":
-        raise Refused("sourceType", "this service does not fetch URLs", Code.YTDLP_DISABLED)
-    if job.youtube_url is not None:
-        raise Refused("youtubeUrl", "youtubeUrl goes with sourceType youtube only")
-    if job.upload_key is None:
-        raise Refused("uploadKey", "uploadKey is required for sourceType upload")
-    if not _UPLOAD_KEY.fullmatch(job.upload_key):
-        raise Refused("uploadKey", "uploadKey must be one that POST /api/uploads gave")
-    return job.upload_key
-
-
-def new_upload_key(upload_id: UUID, filename: str) -> str:
-    """A key that nobody has: the file's own name, as far as it is safe, under a random folder."""
-    name = re.split(r"[/\\]", filename)[-1]
-    stem, dot, extension = name.rpartition(".")
-    stem, extension = _safe(stem if dot else name), _safe(extension if dot else "")
-    return f"uploads/{upload_id}/{stem[:100] or 'file'}{'.' + extension[:16] if extension else ''}"
-
-
-def _safe(text: str) -> str:
-    """Letters, digits, dots, dashes and underscores of ASCII, beginning with a letter or digit."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")

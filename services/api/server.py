@@ -38,7 +38,9 @@ async def serve(settings: ApiSettings) -> None:
 async def serving(settings: ApiSettings, to: Connections) -> AsyncIterator[str]:
     """Serve while inside; yields the base URL. OSError when the address is taken."""
     intake = Intake(to.store, to.bus)
-    app = create_app(Api(settings=settings, store=to.store, objects=to.objects, health=to.health, intake=intake))
+    app = create_app(
+        Api(settings=settings, store=to.store, objects=to.objects, health=to.health, intake=intake, nats=to.bus.client),
+    )
     with _listening(settings.host, settings.port) as listener:
         server = _Server(_config(app, settings))
         running = asyncio.create_task(server.serve([listener]))

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from libs.common.domain.source_urls import UrlRules
 from libs.common.runtime.settings import CommonSettings, Count, Port
 from services.api.requests import Limits
 
@@ -18,6 +19,11 @@ class ApiSettings(CommonSettings, frozen=True, kw_only=True):
     def problems(self) -> list[str]:
         impossible = self.min_duration_sec > self.max_clip_seconds
         return [*super().problems(), *(["MIN_DURATION_SEC must not be above MAX_CLIP_SECONDS"] if impossible else [])]
+
+    @property
+    def fetching_rules(self) -> UrlRules | None:
+        """Which URLs may be sources; None where none may."""
+        return self.url_rules if self.enable_ytdlp else None
 
     @property
     def limits(self) -> Limits:

@@ -14,7 +14,8 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.object_store import Bucket
 from libs.common.runtime.telemetry import logger
-from services.api.requests import MIB, Refused, new_upload_key
+from services.api.requests import MIB, Refused
+from services.api.sources import new_upload_key
 
 log = logger(__name__)
 

@@ -8,7 +8,8 @@ from litestar.params import RawBody
 from libs.common.domain.failures import Code
 from services.api.context import Given
 from services.api.openapi import Described
-from services.api.requests import Refused, UploadWish, decoded, new_upload_key
+from services.api.requests import Refused, UploadWish, decoded
+from services.api.sources import new_upload_key
 from services.api.views import UploadTicket
 
 SIGNS = Described(

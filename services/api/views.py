@@ -1,19 +1,34 @@
 """What clients read: a job and its events as they stand. Pure. What is not known is absent, never null."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from libs.common.domain.events import Accuracy, AnyEvent, ClipsRequested, CutPath, Envelope, Notice, Priority, SourceType, type_of
+from libs.common.domain.events import (
+    Accuracy,
+    AnyEvent,
+    AudioTrack,
+    ClipsRequested,
+    CutPath,
+    Envelope,
+    Notice,
+    Priority,
+    SourceType,
+    VideoTrack,
+    type_of,
+)
+from libs.common.domain.failures import Failure
 from libs.common.domain.job import STAGE_WORDS, Job
+from libs.common.domain.probing import Format, ProbeAnswer
 
 Status = Literal["queued", "processing", "done", "failed", "cancelled"]
 StageWord = Literal["queued", "resolving", "clipping", "transcribing", "burning"]
 Percent = Annotated[float, Meta(ge=0, le=100, description="0 to 100; 100 only when done.")]
 LAST_EVENTS = 10
+Value = TypeVar("Value")
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,6 +52,7 @@ class Accepted(View, frozen=True, kw_only=True):
 class JobError(View, frozen=True, kw_only=True):
     code: str
     message: str
+    hint: Annotated[str, Meta(description="What to do about it.")]
 
 
 class JobView(View, frozen=True, kw_only=True):
@@ -107,6 +123,51 @@ class UploadTicket(View, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class ProbeView(View, frozen=True, kw_only=True):
+    accepted: Annotated[bool, Meta(description="Whether a job on this source, with this range if one was named, would be taken on.")]
+    refusal: Annotated[JobError | UnsetType, Meta(description="What the job would fail with.")] = UNSET
+    title: str | UnsetType = UNSET
+    duration: Annotated[float | UnsetType, Meta(description="Seconds.")] = UNSET
+    size: Annotated[int | UnsetType, Meta(description="Bytes of the whole source.")] = UNSET
+    container: Annotated[
+        str | UnsetType, Meta(description="The format, by ffmpeg's name: mov (MP4 too), matroska (WebM too), mpegts …")
+    ] = UNSET
+    video: VideoTrack | UnsetType = UNSET
+    audio: AudioTrack | UnsetType = UNSET
+    formats: Annotated[tuple[Format, ...] | UnsetType, Meta(description="What the site offers; the operator's settings choose.")] = UNSET
+    keyframes: Annotated[
+        tuple[float, ...] | UnsetType,
+        Meta(description="Seconds of the keyframes near start and end: a fast cut begins at the last before start."),
+    ] = UNSET
+    section: Annotated[bool, Meta(description="Only the part that is asked for would be fetched, not the whole source.")]
+
+
+class ProbeAnswerView(View, frozen=True, kw_only=True):
+    correlation_id: str
+    probe: ProbeView
+
+
+def probe_view(found: ProbeAnswer) -> ProbeView:
+    refusal = found.refusal.failure if found.refusal else None
+    return ProbeView(
+        accepted=refusal is None,
+        refusal=job_error(refusal) if refusal else UNSET,
+        title=found.title or UNSET,
+        duration=_known(found.duration),
+        size=_known(found.size),
+        container=found.container or UNSET,
+        video=found.video or UNSET,
+        audio=found.audio or UNSET,
+        formats=found.formats or UNSET,
+        keyframes=found.keyframes or UNSET,
+        section=found.section,
+    )
+
+
+def _known(value: Value | None) -> Value | UnsetType:
+    return UNSET if value is None else value
+
+
 def accepted_job(envelope: Envelope, requested: ClipsRequested) -> AcceptedJob:
     return AcceptedJob(id=envelope.job_id, status="queued", progress=0.0, expires_at=requested.expires_at)
 
@@ -136,13 +197,17 @@ def job_view(job: Job) -> JobView:
         result_video_burned_key=job.burned.video_key if job.burned else UNSET,
         result_srt_key=job.subtitles.srt_key if job.subtitles else UNSET,
         warnings=job.warnings or UNSET,
-        error=JobError(code=job.failure.code, message=job.failure.message) if job.failure else UNSET,
+        error=job_error(job.error) if job.error else UNSET,
         metadata=asked.metadata or UNSET,
         correlation_id=job.correlation_id,
         created_at=job.created_at,
         updated_at=job.updated_at,
         expires_at=asked.expires_at,
     )
+
+
+def job_error(failure: Failure) -> JobError:
+    return JobError(code=failure.code, message=failure.message, hint=failure.hint)
 
 
 def _status(job: Job) -> Status:

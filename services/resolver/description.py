@@ -14,7 +14,8 @@ from av.stream import Disposition, Stream
 
 from libs.common.runtime.media import input_options
 from libs.common.runtime.warm_process import serve
-from services.resolver.described import Describe
+from services.resolver.described import Describe, Keyframes
+from services.resolver.keyframes import keyframes_near
 
 # An MP4's index says all that is asked: no sample is read, no decoder opened.
 _BY_INDEX = {"mov": {"probesize": "32", "analyzeduration": "0", "codec_whitelist": "none", "fflags": "+noparse+nofillin"}}
@@ -22,13 +23,28 @@ _BY_INDEX = {"mov": {"probesize": "32", "analyzeduration": "0", "codec_whitelist
 
 def describe(asked: Describe) -> dict[str, Any]:
     """Its format and streams; without streams when libav can't read it. Raises MemoryError alone."""
-    av.logging.set_level(None)
-    guards = {name: value for name, value in input_options(asked.url, asked.demuxer).items() if name != "f"}
     try:
-        with av.open(asked.url, format=asked.demuxer, options=guards | _BY_INDEX.get(asked.demuxer, {}), metadata_errors="replace") as file:
+        with _opened(asked) as file:
             return {"format": _format(file), "streams": [_stream(stream) for stream in file.streams]}
     except av.FFmpegError:
         return {}
+
+
+def keyframes(asked: Describe, near: Keyframes) -> list[float]:
+    """Their times on the file's own clock, rising; none when libav can't tell. Of the video that `media` takes: the first with a size."""
+    try:
+        with _opened(asked) as file:
+            pictures = (stream for stream in file.streams.video if not stream.disposition & Disposition.attached_pic and stream.width)
+            stream = next(pictures, None)
+            return keyframes_near(file, stream, near) if stream else []
+    except av.FFmpegError:
+        return []
+
+
+def _opened(asked: Describe) -> InputContainer:
+    av.logging.set_level(None)
+    guards = {name: value for name, value in input_options(asked.url, asked.demuxer).items() if name != "f"}
+    return av.open(asked.url, format=asked.demuxer, options=guards | _BY_INDEX.get(asked.demuxer, {}), metadata_errors="replace")
 
 
 def _format(file: InputContainer) -> dict[str, Any]:
@@ -76,7 +92,8 @@ def _ratio(rate: Fraction | None) -> str | None:
 
 
 def _answer(request: bytes) -> bytes:
-    return msgspec.json.encode(describe(msgspec.json.decode(request, type=Describe)))
+    asked = msgspec.json.decode(request, type=Describe)
+    return msgspec.json.encode(keyframes(asked, asked.keyframes) if asked.keyframes else describe(asked))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from libs.common.domain.events import (
     decode,
     request_id,
 )
-from libs.common.domain.failures import Code
+from libs.common.domain.failures import HINTS, Code
 from services.api.problems import STATUS
 from tests.api.conftest import Running
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded
@@ -205,7 +205,15 @@ async def test_the_result_of_a_failed_job_answers_with_its_own_error(api: Runnin
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["message"]) == (STATUS[code], code, "the words of the stage")
     assert error["details"]["jobCorrelationId"] == "c-1"
-    assert (await api.http.get(f"/api/jobs/{job_id}")).json()["job"]["error"] == {"code": code, "message": "the words of the stage"}
+    told = {"code": code, "message": "the words of the stage", "hint": HINTS[code]}
+    assert (await api.http.get(f"/api/jobs/{job_id}")).json()["job"]["error"] == told
+
+
+async def test_a_failure_that_knows_what_to_do_about_it_says_that_instead(api: Running) -> None:
+    failed = JobFailed(stage=StageName.RESOLVER, code="SOURCE_FORBIDDEN", message="the site wants a sign-in", hint="Give it cookies.")
+    job_id = await api.knows(*history(requested(), failed))
+    assert (await api.http.get(f"/api/jobs/{job_id}")).json()["job"]["error"]["hint"] == "Give it cookies."
+    assert (await api.http.get(f"/api/jobs/{job_id}/result")).json()["error"]["details"]["hint"] == "Give it cookies."
 
 
 async def test_a_failure_that_a_newer_version_named_is_internal(api: Running) -> None:

@@ -1,6 +1,5 @@
 """From what clients send to the event that opens a job."""
 
-import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from libs.common.domain.events import ClipsRequested, Priority
 from libs.common.domain.failures import Code
+from libs.common.domain.probing import Source
 from services.api.requests import (
     ClipFields,
     Limits,
@@ -22,13 +22,12 @@ from services.api.requests import (
     UploadWish,
     decoded,
     from_form,
-    new_upload_key,
     requested,
-    upload_key,
 )
 from tests.fakes import NOW
 
 KEY = f"uploads/{uuid4()}/talk.mp4"
+UPLOAD = Source(source_type="upload", upload_key=KEY)
 LIMITS = Limits(max_clip_seconds=120, min_duration_sec=0.5, coerce_min_duration=False, max_input_mb=1, retention_hours=72)
 
 
@@ -38,7 +37,7 @@ def wanted(**fields: Any) -> ClipFields:
 
 
 def opening(limits: Limits = LIMITS, **fields: Any) -> ClipsRequested:
-    return requested(wanted(**fields), KEY, limits, NOW)
+    return requested(wanted(**fields), UPLOAD, limits, NOW)
 
 
 def refusal(**fields: Any) -> tuple[str | None, Code]:
@@ -144,59 +143,6 @@ def test_a_body_that_does_not_fit_is_refused_with_its_field(body: bytes, field: 
 def test_no_body_breaks_the_decoder(body: bytes) -> None:
     with pytest.raises(Refused):
         decoded(NewJob, body)
-
-
-@pytest.mark.parametrize(
-    ("fields", "field", "code"),
-    [
-        ({"sourceType": "youtube", "youtubeUrl": "https://youtu.be/x"}, "sourceType", Code.YTDLP_DISABLED),
-        ({"sourceType": "youtube"}, "sourceType", Code.YTDLP_DISABLED),
-        ({"sourceType": "upload"}, "uploadKey", Code.VALIDATION_FAILED),
-        ({"sourceType": "upload", "uploadKey": KEY, "youtubeUrl": "x"}, "youtubeUrl", Code.VALIDATION_FAILED),
-        *(
-            ({"sourceType": "upload", "uploadKey": key}, "uploadKey", Code.VALIDATION_FAILED)
-            for key in (
-                "",
-                "talk.mp4",
-                f"{KEY}/..",
-                f"/{KEY}",
-                f"{KEY}\n",
-                KEY.replace("uploads", "sources"),
-                "uploads/1/talk.mp4",
-                f"{KEY}?a=b",
-            )
-        ),
-    ],
-)
-def test_a_source_that_we_did_not_hand_out_is_refused(fields: dict[str, Any], field: str, code: Code) -> None:
-    with pytest.raises(Refused) as refused:
-        upload_key(msgspec.convert({"end": 1, **fields}, NewJob))
-    assert (refused.value.field, refused.value.code) == (field, code)
-
-
-@given(st.text())
-def test_whatever_a_file_is_called_its_key_is_one_that_we_take_back(filename: str) -> None:
-    upload_id = uuid4()
-    key = new_upload_key(upload_id, filename)
-    assert key.startswith(f"uploads/{upload_id}/")
-    assert upload_key(NewJob(end=1, source_type="upload", upload_key=key)) == key
-
-
-@pytest.mark.parametrize(
-    ("filename", "name"),
-    [
-        ("talk.mp4", "talk.mp4"),
-        ("My talk (1).MP4", "My_talk_1.MP4"),
-        ("../../etc/passwd", "passwd"),
-        ("C:\\videos\\a.mov", "a.mov"),
-        ("видео.mp4", "file.mp4"),
-        (".mp4", "file.mp4"),
-        ("", "file"),
-        ("x" * 300 + ".mkv", "x" * 100 + ".mkv"),
-    ],
-)
-def test_a_key_keeps_what_is_safe_of_the_files_name(filename: str, name: str) -> None:
-    assert re.sub(r"^uploads/[^/]+/", "", new_upload_key(uuid4(), filename)) == name
 
 
 def test_text_fields_of_a_form_are_read_as_what_they_mean() -> None:

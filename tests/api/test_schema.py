@@ -1,10 +1,13 @@
 """The API's description of itself: it says what is true, and its page needs nobody else."""
 
 import re
+from html import escape
 from typing import Any
 
 import pytest
 
+from libs.common.domain.failures import HINTS, Code
+from services.api.problems import STATUS
 from tests.api.conftest import Running
 from tests.api.test_jobs import FULL, created
 from tests.builders import history
@@ -22,6 +25,7 @@ async def test_every_call_of_the_contract_is_described(api: Running) -> None:
         ("/api/jobs/{job_id}", "get"),
         ("/api/jobs/{job_id}/result", "get"),
         ("/api/uploads", "post"),
+        ("/api/probe", "post"),
         ("/healthz", "get"),
         ("/readyz", "get"),
         ("/metrics", "get"),
@@ -34,7 +38,7 @@ async def test_every_error_is_said_by_its_code_with_an_example(api: Running) -> 
     assert examples == {
         "202": set(),
         "400": {"VALIDATION_FAILED", "CLIP_TOO_LONG", "BAD_REQUEST"},
-        "403": {"YTDLP_DISABLED"},
+        "403": {"YTDLP_DISABLED", "SSRF_BLOCKED", "SOURCE_FORBIDDEN"},
         "413": {"INPUT_TOO_LARGE"},
         "500": {"INTERNAL"},
         "503": {"STORAGE_UNAVAILABLE", "RETRYABLE_ERROR"},
@@ -51,6 +55,12 @@ async def test_the_limits_of_a_request_are_in_its_schema(api: Running) -> None:
     assert new_job["properties"]["metadata"]["maxProperties"] == 16
     assert new_job["properties"]["accuracy"]["enum"] == ["exact", "fast"]
     assert (schemas["NewUpload"]["required"], "file" in schemas["NewUpload"]["properties"]) == (["file", "end"], True)
+
+
+async def test_what_to_do_about_each_error_is_said(api: Running) -> None:
+    said = (await document(api))["components"]["schemas"]["Code"]["description"].splitlines()
+    assert said == [f"{code} ({STATUS[code]}): {HINTS[code]}" for code in Code]
+    assert escape(said[0]) in (await api.http.get("/schema")).text
 
 
 async def test_every_reference_leads_somewhere(api: Running) -> None:

@@ -5,11 +5,12 @@ import pytest
 
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import load
-from libs.common.runtime.warm_process import Warm
-from services.resolver.handler import open_describer
 from services.resolver.settings import ResolverSettings
+from services.resolver.tools import Tools, open_tools
 from tests.resolver.recordings import RECORDINGS, recorded
 from tests.resolver.running import Resolving
+from tests.resolver.visiting import Visitor, open_visitor
+from tests.sites.films import short_film
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +22,14 @@ async def store(servers: dict[str, str]) -> AsyncIterator[ObjectStore]:
 
 
 @pytest.fixture(scope="session")
-async def describer(servers: dict[str, str]) -> AsyncIterator[Warm]:
-    async with open_describer(load(ResolverSettings, servers)) as opened:
+async def tools(servers: dict[str, str]) -> AsyncIterator[Tools]:
+    async with open_tools(load(ResolverSettings, servers)) as opened:
         yield opened
 
 
 @pytest.fixture
-def resolving(store: ObjectStore, servers: dict[str, str], tmp_path: Path, describer: Warm) -> Resolving:
-    return Resolving(store, servers, tmp_path, describer)
+def resolving(store: ObjectStore, servers: dict[str, str], tmp_path: Path, tools: Tools) -> Resolving:
+    return Resolving(store, servers, tmp_path, tools)
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(folder: Path) -> bytes:
     """A 4 s MP4 with its index at the end."""
     return recorded(RECORDINGS[0], folder).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("films")
+
+
+@pytest.fixture(scope="session")
+def short(films: Path) -> Path:
+    """20 s of numbered pictures."""
+    return short_film(films)
+
+
+@pytest.fixture
+async def visitor(films: Path, tmp_path: Path) -> AsyncIterator[Visitor]:
+    async with open_visitor(films, tmp_path) as opened:
+        yield opened

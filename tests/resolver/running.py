@@ -13,9 +13,9 @@ from libs.common.domain.job import fold
 from libs.common.runtime.context import Context
 from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.settings import load
-from libs.common.runtime.warm_process import Warm
 from services.resolver.handler import resolve_source
 from services.resolver.settings import ResolverSettings
+from services.resolver.tools import Tools
 from tests import media
 from tests.builders import history, requested
 
@@ -38,7 +38,7 @@ class Resolving:
     objects: ObjectStore
     variables: dict[str, str]
     folder: Path
-    describer: Warm
+    tools: Tools
     job_id: UUID = field(default_factory=uuid4)
     moments: Moments = field(default_factory=Moments)
 
@@ -63,7 +63,7 @@ class Resolving:
                 job_id=self.job_id,
                 job=job,
                 settings=settings,
-                tools=self.describer,
+                tools=self.tools,
                 objects=self.objects,
                 scratch=self.folder,
                 progress=self.moments,

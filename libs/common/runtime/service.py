@@ -5,9 +5,10 @@ Nothing here waits for a server: a service starts while its dependencies are awa
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import uvloop
@@ -58,19 +59,29 @@ def run(
     settings_class: type[S],
     *,
     opens: Callable[[S], AbstractAsyncContextManager[Any]] = lambda _: nullcontext(),
+    beside: Callable[[S, Connections, Any], Awaitable[None]] | None = None,
 ) -> None:
-    """The main of a service of stages, which is named for the first. `opens` gives what handlers find as their tools."""
+    """The main of a service of stages, which is named for the first. `opens` gives what handlers find as their tools.
+
+    `beside` gets the same tools and runs for ever, as a task does, until the stages have stopped.
+    """
     settings = begin(stages[0].name, settings_class)
-    uvloop.run(_run_stages(stages, settings, opens))
+    uvloop.run(_run_stages(stages, settings, opens, beside))
 
 
-async def _run_stages(stages: Sequence[Stage[Any]], settings: S, opens: Callable[[S], AbstractAsyncContextManager[Any]]) -> None:
+async def _run_stages(
+    stages: Sequence[Stage[Any]],
+    settings: S,
+    opens: Callable[[S], AbstractAsyncContextManager[Any]],
+    beside: Callable[[S, Connections, Any], Awaitable[None]] | None,
+) -> None:
     stopping = stop_signal()
     async with connections(settings, stages[0].name) as c, opens(settings) as tools, health_port(settings, c.health):
         if not await settle_streams(settings, c, stopping):
             return
         world = World(store=c.store, bus=c.bus, objects=c.objects, health=c.health, settings=settings, tools=tools)
-        async with asyncio.TaskGroup() as running:
+        tasks = [partial(beside, settings, c, tools)] if beside else []
+        async with _running(tasks, c.health), asyncio.TaskGroup() as running:
             for stage in stages:
                 lanes = {priority: Lane(c.bus, stage.name, priority) for priority in Priority}
                 running.create_task(run_stage(stage, world, lanes, stopping))
@@ -88,21 +99,30 @@ async def _run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Await
     async with connections(settings, name) as c, health_port(settings, c.health):
         if not await settle_streams(settings, c, stopping):
             return
-        running = [asyncio.create_task(_for_ever(task, settings, c)) for task in tasks]
-        await stopping.wait()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        async with _running([partial(task, settings, c) for task in tasks], c.health):
+            await stopping.wait()
     log.info("stopped")
 
 
-async def _for_ever(task: Callable[[S, Connections], Awaitable[None]], settings: S, c: Connections) -> None:
+@asynccontextmanager
+async def _running(tasks: Iterable[partial[Awaitable[None]]], health: Health) -> AsyncIterator[None]:
+    """The tasks run while inside."""
+    running = [asyncio.create_task(_for_ever(task, health)) for task in tasks]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _for_ever(task: partial[Awaitable[None]], health: Health) -> None:
     while True:
-        await c.health.until_up()
+        await health.until_up()
         try:
-            await task(settings, c)
+            await task()
         except Exception:
-            log.exception("task broke; it begins again", task=getattr(task, "__name__", str(task)))
+            log.exception("task broke; it begins again", task=getattr(task.func, "__name__", str(task.func)))
         await asyncio.sleep(RESTART_PAUSE)
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from libs.common.domain.retry import RetryPolicy
+from libs.common.domain.source_urls import UrlRules, url_rules
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -74,12 +75,30 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     min_duration_sec: Annotated[Positive, Meta(description="Shortest clip")] = 0.5
     max_input_mb: Annotated[Count, Meta(description="Largest source, in MiB")] = 1024
     max_clip_input_duration_sec: Annotated[Positive, Meta(description="Longest source, in seconds")] = 7200
+    enable_ytdlp: Annotated[bool, Meta(description="Take sources by URL too, which yt-dlp reads")] = False
+    allowlist_hosts: Annotated[
+        str, Meta(description="Hosts that a source's URL may name, comma-separated, with their subdomains; unset: any public one")
+    ] = ""
+    allowlist_networks: Annotated[
+        str, Meta(description="Networks (10.1.0.0/16, …) that sources and webhooks may be fetched from though they are not public")
+    ] = ""
+    allowlist_ports: Annotated[str, Meta(description="Ports that a source's URL may name, comma-separated")] = "80,443"
     signed_url_ttl_sec: Annotated[Count, Meta(description="Life of a signed URL")] = 600
     retention_hours: Annotated[Positive, Meta(description="Hours until a job and its files are deleted")] = 72
 
     def problems(self) -> list[str]:
         """What is wrong with the settings together, in the words of the variables; a service adds its own."""
-        return []
+        rules = {
+            "ALLOWLIST_HOSTS": (self.allowlist_hosts, "", ""),
+            "ALLOWLIST_NETWORKS": ("", self.allowlist_networks, ""),
+            "ALLOWLIST_PORTS": ("", "", self.allowlist_ports),
+        }
+        return [f"{name}: {problem}" for name, texts in rules.items() if (problem := _rules_problem(*texts))]
+
+    @property
+    def url_rules(self) -> UrlRules:
+        """Which URLs may be fetched, and which addresses connected to."""
+        return url_rules(self.allowlist_hosts, self.allowlist_networks, self.allowlist_ports)
 
     @property
     def retry(self) -> RetryPolicy:
@@ -94,6 +113,14 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     def worker(self) -> str:
         """This process, as events and logs name it."""
         return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _rules_problem(hosts: str, networks: str, ports: str) -> str | None:
+    try:
+        url_rules(hosts, networks, ports)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 Loaded = TypeVar("Loaded", bound=CommonSettings)

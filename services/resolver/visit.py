@@ -1,0 +1,116 @@
+"""One errand of the fetching child: started behind a guarding proxy of its own, listened to, and ended."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from libs.common.domain.failures import Code, Failure
+from libs.common.domain.source_urls import DEFAULT_PORTS
+from libs.common.runtime.egress import Guard
+from libs.common.runtime.egress_proxy import Allowance, egress_proxy
+from libs.common.runtime.process import Completed, Limits, run
+from libs.common.runtime.telemetry import logger
+from libs.common.runtime.warm_process import ROOT
+from services.resolver.fetch.words import Errand, Found, Refused, Said, decoded
+from services.resolver.metrics import FETCHED_BYTES, VISITS
+from services.resolver.settings import ResolverSettings
+
+log = logger(__name__)
+COMMAND = (sys.executable, "-m", "services.resolver.fetch")
+MEMORY_BYTES = 1 << 30
+"""Private memory; address space is not bounded, for a JavaScript runtime reserves far more than it uses."""
+SPARE_BYTES = 64 << 20
+"""What a job may read beyond its largest source: pages, manifests, what was asked for and not needed."""
+
+Hear = Callable[[Said], Awaitable[None]]
+
+
+async def visit(url: str, start: float, end: float | None, folder: Path, hear: Hear, guard: Guard, settings: ResolverSettings) -> None:
+    """Everything that the child says goes to `hear`, but for a refusal, which is raised. `end` None: only look.
+
+    Raises Failure: what the guard kept the child from goes before what the child made of it.
+    """
+    parts = urlsplit(url)
+    await guard.addresses(parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])  # the child would only see a proxy's refusal
+    allowance = Allowance(
+        max_bytes=settings.caps.max_bytes + SPARE_BYTES,
+        stall_seconds=settings.source_stall_sec,
+        bytes_per_second=settings.ytdlp_rate_limit_kbps and settings.ytdlp_rate_limit_kbps * 1000,
+    )
+    async with egress_proxy(guard, allowance, settings.upstream) as proxy:
+        errand = Errand(
+            url=url,
+            start=start,
+            end=end,
+            folder=str(folder),
+            proxy=proxy.url,
+            proxy_port=proxy.port,
+            site=settings.site,
+            max_bytes=settings.caps.max_bytes,
+            max_seconds=settings.caps.max_seconds,
+            min_clip_seconds=settings.caps.min_clip_seconds,
+        )
+        try:
+            await _run(errand, hear, settings)
+        except Failure as failure:
+            VISITS.labels((proxy.failure or failure).code).inc()
+            raise proxy.failure or failure from None
+        finally:
+            FETCHED_BYTES.inc(proxy.received)
+        VISITS.labels("ok").inc()
+
+
+async def _run(errand: Errand, hear: Hear, settings: ResolverSettings) -> None:
+    conversation = _Conversation(hear)
+    limits = Limits(wall=settings.clip_max_runtime_sec, data=MEMORY_BYTES, file_size=errand.max_bytes)
+    try:
+        async with asyncio.timeout(settings.probe_timeout_sec) as patience:
+            conversation.found = lambda: patience.reschedule(None)
+            ended = await run(COMMAND, limits=limits, cwd=ROOT, on_line=conversation.take, stdin=msgspec.json.encode(errand))
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        raise Failure(Code.RETRYABLE_ERROR, f"the site did not show its video within {settings.probe_timeout_sec} s") from None
+    conversation.check(ended)
+
+
+class _Conversation:
+    """What the child has said so far."""
+
+    def __init__(self, hear: Hear) -> None:
+        self._hear = hear
+        self._refusal: Failure | None = None
+        self.found: Callable[[], None] = lambda: None
+
+    async def take(self, line: str) -> None:
+        """Raises Failure(INTERNAL) for a line that is none: then the child is not what it was."""
+        try:
+            said = decoded(line)
+        except msgspec.DecodeError as error:
+            raise Failure(Code.INTERNAL, "the fetching child said what can't be read") from error
+        match said:
+            case Refused():
+                self._refusal = Failure(Code(said.code), said.message, hint=said.hint, retry_after=said.retry_after)
+                return
+            case Found():
+                self.found()
+        await self._hear(said)
+
+    def check(self, ended: Completed) -> None:
+        """Raises Failure unless the child came to its own good end."""
+        if self._refusal:
+            raise self._refusal
+        if ended.code < 0:
+            raise Failure(Code.RETRYABLE_ERROR, f"the fetching child was killed by signal {-ended.code}")
+        if ended.code:
+            log.error("the fetching child broke", code=ended.code, where=_places(ended.stderr))
+            raise Failure(Code.INTERNAL, "the source could not be fetched; the log says where it broke")
+
+
+def _places(stderr: str) -> list[str]:
+    """The places of a traceback; its message may hold a URL, and that a secret."""
+    return [line.strip() for line in stderr.splitlines() if line.lstrip().startswith("File ")][-5:]
