@@ -89,7 +89,8 @@ class _Download:
     got: Fetched | None = field(default=None, init=False)
 
     async def run(self, fetch_id: UUID) -> Cached:
-        await visit(self.url, self.event.start, self.event.end, self.ctx.scratch, self.hear, self.ctx.tools.guard, self.ctx.settings)
+        start, end, ctx = self.event.start, self.event.end, self.ctx
+        await visit(self.url, start, end, ctx.scratch, self.hear, guard=ctx.tools.guard, settings=ctx.settings)
         if self.got is None:
             raise Failure(Code.INTERNAL, "the fetching child brought nothing")
         path = _file(self.got, self.ctx.scratch)

@@ -29,8 +29,10 @@ SPARE_BYTES = 64 << 20
 Hear = Callable[[Said], Awaitable[None]]
 
 
-async def visit(url: str, start: float, end: float | None, folder: Path, hear: Hear, guard: Guard, settings: ResolverSettings) -> None:
-    """Everything that the child says goes to `hear`, but for a refusal, which is raised. `end` None: only look.
+async def visit(
+    url: str, start: float, end: float | None, folder: Path | None, hear: Hear, *, guard: Guard, settings: ResolverSettings
+) -> None:
+    """Everything that the child says goes to `hear`, but for a refusal, which is raised. `folder` None: only look.
 
     Raises Failure: what the guard kept the child from goes before what the child made of it.
     """
@@ -46,7 +48,7 @@ async def visit(url: str, start: float, end: float | None, folder: Path, hear: H
             url=url,
             start=start,
             end=end,
-            folder=str(folder),
+            folder=str(folder) if folder else None,
             proxy=proxy.url,
             proxy_port=proxy.port,
             site=settings.site,

@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.resolver.visiting import allowing
+from tests.sites.site import Site, open_site
 from tools.local_stack import Plan, Stack, running_stack, until_ready
 from tools.sample import make_sample
 
@@ -34,6 +36,14 @@ class System:
             body = await answer.json()
             assert answer.status == 202, body
             job_id: str = body["job"]["id"]
+            return job_id
+
+    async def submit_url(self, url: str, start: float, end: float, **fields: Any) -> str:
+        body = {"sourceType": "youtube", "youtubeUrl": url, "start": start, "end": end, **fields}
+        async with self.http.post("/api/jobs", json=body) as answer:
+            accepted = await answer.json()
+            assert answer.status == 202, accepted
+            job_id: str = accepted["job"]["id"]
             return job_id
 
     async def job(self, job_id: str) -> dict[str, Any]:
@@ -100,8 +110,16 @@ async def running(plan: Plan) -> AsyncIterator[System]:
 
 
 @pytest.fixture(scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running(Plan(tmp_path_factory.mktemp("stack"), {**os.environ, "PORT": "0"})) as system:
+async def site(pytestconfig: pytest.Config) -> AsyncIterator[Site]:
+    """Whose films jobs may name by URL."""
+    async with open_site(Path(pytestconfig.cache.mkdir("films"))) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+async def system(tmp_path_factory: pytest.TempPathFactory, site: Site) -> AsyncIterator[System]:
+    environ = {**os.environ, "PORT": "0", **allowing(site.port)}
+    async with running(Plan(tmp_path_factory.mktemp("stack"), environ)) as system:
         yield system
 
 

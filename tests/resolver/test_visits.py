@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from libs.common.domain.failures import Code
-from services.resolver.fetch.words import Format
+from services.resolver.fetch.words import Fetched, Format
 from tests import media
 from tests.resolver.visiting import Visitor
 from tests.sites.films import FRAME_RATE, numbers_in
@@ -76,12 +76,14 @@ async def test_the_referring_page_is_named_to_sites_that_want_it(visitor: Visito
 
 async def test_a_look_tells_formats_and_keyframes_and_fetches_nothing(visitor: Visitor, short: Path):
     path = packaged(short, "hls-variants")
-    await visitor.visit(visitor.site.file(path), 8.4, None)
+    await visitor.visit(visitor.site.file(path), looks=True)
     listed = [said for said in visitor.said if isinstance(said, Format)]
     assert len(listed) > 1
     assert [said.is_chosen for said in listed].count(True) == 1
     assert visitor.found.duration == pytest.approx(20, abs=0.1)
-    assert not any(visitor.folder.rglob("section*"))
+    assert visitor.keyframes[0] <= START
+    assert visitor.keyframes[-1] >= END
+    assert not any(isinstance(said, Fetched) for said in visitor.said)
 
 
 async def test_of_several_variants_the_best_up_to_1080_lines_is_taken(visitor: Visitor, short: Path):

@@ -29,10 +29,10 @@ class Visitor:
     variables: dict[str, str]
     said: list[Said] = field(default_factory=list)
 
-    async def visit(self, url: str, start: float = 8.4, end: float | None = 12.4, **variables: str) -> list[Said]:
+    async def visit(self, url: str, start: float = 8.4, end: float | None = 12.4, *, looks: bool = False, **variables: str) -> list[Said]:
         self.said = []
         settings = load(ResolverSettings, self.variables | variables)
-        await visit(url, start, end, Path(mkdtemp(dir=self.folder)), self._hear, self.guard, settings)
+        await visit(url, start, end, None if looks else Path(mkdtemp(dir=self.folder)), self._hear, guard=self.guard, settings=settings)
         return self.said
 
     async def fetch(self, url: str, start: float = 8.4, end: float = 12.4, **variables: str) -> Fetched:

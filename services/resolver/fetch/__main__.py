@@ -50,10 +50,10 @@ def _run(errand: Errand, say: Say) -> None:
     with open_film(tracks_of(info), web.open, listening) as film:
         say(_found(film, info))
         _check_film(film, info, errand)
-        if errand.only_look or errand.end is None:
+        if errand.folder is None or errand.end is None:
             _tell(film, info, errand, say)
         else:
-            _fetch(film, errand.start, errand.end, errand, say)
+            _fetch(film, errand.start, errand.end, Path(errand.folder), errand.max_bytes, say)
 
 
 def _check_film(film: Film, info: Info, errand: Errand) -> None:
@@ -89,12 +89,11 @@ def _tell(film: Film, info: Info, errand: Errand, say: Say) -> None:
         say(Keyframes(times=tuple(film.keyframes(errand.start, errand.end)[:MOST_KEYFRAMES])))
 
 
-def _fetch(film: Film, start: float, end: float, errand: Errand, say: Say) -> None:
+def _fetch(film: Film, start: float, end: float, folder: Path, max_bytes: int, say: Say) -> None:
     def progress(share: float) -> None:
         say(Progress(share=round(share, 3)))
 
-    folder = Path(errand.folder)
-    part = film.section(start, end, folder, progress) if film.allows_sections else film.whole(folder, errand.max_bytes, progress)
+    part = film.section(start, end, folder, progress) if film.allows_sections else film.whole(folder, max_bytes, progress)
     say(
         Fetched(
             path=str(part.path),

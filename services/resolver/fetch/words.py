@@ -26,7 +26,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """One source to look at, and, unless `only_look`, to fetch. Seconds of the source's time; bytes.
+    """One source to look at, or to fetch. Seconds of the source's time; bytes.
 
     It goes to the child's stdin: `url` and `proxy` may hold secrets.
     """
@@ -34,16 +34,15 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     start: float = 0.0
     end: float | None = None
-    """None: no range is asked about; only for a look."""
-    folder: str
-    """Where the file is written; absolute, and nobody else's."""
+    """None: no range is asked about."""
+    folder: str | None
+    """Where the file is written; absolute, and nobody else's. None: only look."""
     proxy: str
     proxy_port: int
     site: Site
     max_bytes: int
     max_seconds: float
     min_clip_seconds: float
-    only_look: bool = False
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", omit_defaults=True):
