@@ -42,9 +42,18 @@ def keyframes(asked: Describe, near: Keyframes) -> list[float]:
 
 
 def _opened(asked: Describe) -> InputContainer:
+    """By its index alone, unless that leaves a picture without a size: MPEG-4 part 2 tells it in its bitstream only."""
+    file = _open(asked, _BY_INDEX.get(asked.demuxer, {}))
+    if all(stream.codec_context is None or stream.codec_context.width for stream in file.streams.video):
+        return file
+    file.close()
+    return _open(asked, {})
+
+
+def _open(asked: Describe, how: dict[str, str]) -> InputContainer:
     av.logging.set_level(None)
     guards = {name: value for name, value in input_options(asked.url, asked.demuxer).items() if name != "f"}
-    return av.open(asked.url, format=asked.demuxer, options=guards | _BY_INDEX.get(asked.demuxer, {}), metadata_errors="replace")
+    return av.open(asked.url, format=asked.demuxer, options=guards | how, metadata_errors="replace")
 
 
 def _format(file: InputContainer) -> dict[str, Any]:

@@ -30,6 +30,7 @@ RECORDINGS = (
     Recording("fragmented.mp4", (*H264, "-movflags", "frag_keyframe+empty_moov+skip_trailer"), "mov", "mp4"),
     Recording("late.mp4", (*H264, "-output_ts_offset", "900"), "mov", "mp4"),
     Recording("camera.mov", H264, "mov", "mov"),
+    Recording("older.mp4", ("-c:v", "mpeg4", "-c:a", "aac"), "mov", "mp4", "mpeg4"),
     Recording("voice.m4a", (*SOUND, "-c:a", "aac"), "mov", "mp4", video=None),
     Recording("plain.mkv", H264, "matroska", "mkv"),
     Recording("late.mkv", (*H264, "-output_ts_offset", "900"), "matroska", "mkv"),
