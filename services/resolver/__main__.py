@@ -3,6 +3,7 @@
 from functools import partial
 
 from libs.common.domain.events import ClipsRequested, StageName
+from libs.common.runtime.confinement import make_unreadable
 from libs.common.runtime.service import Connections, run
 from libs.common.runtime.stage import Stage
 from services.resolver.handler import resolve_source
@@ -20,4 +21,5 @@ async def probes(settings: ResolverSettings, c: Connections, tools: Tools) -> No
 
 
 if __name__ == "__main__":
+    make_unreadable()
     run(STAGES, ResolverSettings, opens=open_tools, beside=probes)

@@ -38,6 +38,7 @@ async def download_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
     """Raises Failure. Repeated, it finds what it fetched, as long as the cache keeps it."""
     url = url_of(event, ctx.settings)
     ready = await _fetched(url, event, ctx)
+    check_times(event.start, event.end, ready.duration, ctx.settings.caps)  # what another job fetched was not held against this one's range
     key = source_key(ctx.job_id, Container(ready.container, Path(ready.source_key).suffix.removeprefix(".")))
     try:
         await ctx.objects.sources.copy(ready.source_key, key)
@@ -45,7 +46,7 @@ async def download_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
         if failure.code is not Code.NOT_FOUND:
             raise
         await ctx.tools.cache.forget(ready.source_key)
-        raise Failure(Code.RETRYABLE_ERROR, "the fetched source was deleted before it could be used", charged=False) from failure
+        raise Failure(Code.RETRYABLE_ERROR, "the fetched source was deleted before it could be used") from failure
     return msgspec.structs.replace(ready, source_key=key)
 
 
@@ -93,11 +94,11 @@ class _Download:
         await visit(self.url, start, end, ctx.scratch, self.hear, guard=ctx.tools.guard, settings=ctx.settings)
         if self.got is None:
             raise Failure(Code.INTERNAL, "the fetching child brought nothing")
-        path = _file(self.got, self.ctx.scratch)
+        path, section = _file(self.got, ctx.scratch.absolute()), _section(self.got)
         key = f"{CACHE}/{fetch_id}{path.suffix}"
         ready = await self.described(path, self.got, key)
-        await self.ctx.objects.sources.upload(key, path, "application/octet-stream")
-        return Cached(_section(self.got), key, msgspec.json.encode(ready))
+        await ctx.objects.sources.upload(key, path, "application/octet-stream")
+        return Cached(section, key, msgspec.json.encode(ready))
 
     async def hear(self, said: Said) -> None:
         match said:
@@ -114,7 +115,6 @@ class _Download:
         check_size(size, caps)
         found, duration = await self.looked_at(path, got)
         check_picture(found.video)
-        check_times(self.event.start, self.event.end, duration, caps)
         return SourceReady(
             source_key=key,
             size=size,
@@ -150,4 +150,4 @@ def _section(got: Fetched) -> Section:
     if got.begins is None or got.ends is None:
         return Section()
     is_last = got.duration is not None and got.ends >= got.duration
-    return Section(got.begins, got.ends if is_last else max(got.ends - AFTER, got.begins + 0.001))
+    return Section(got.begins, max(got.ends if is_last else got.ends - AFTER, got.begins + 0.001))

@@ -54,7 +54,7 @@ class ResolverSettings(CommonSettings, frozen=True, kw_only=True):
         return Site(
             format=self.ytdlp_format,
             extractors=(*_parts(self.ytdlp_extractors), *(("generic",) if self.ytdlp_generic else ("-generic",))),
-            cookies_file=str(self.ytdlp_cookies_file) if self.ytdlp_cookies_file else None,
+            cookies_file=str(self.ytdlp_cookies_file.absolute()) if self.ytdlp_cookies_file else None,
             js_runtime=self.ytdlp_js_runtime,
             socket_seconds=self.source_stall_sec,
         )

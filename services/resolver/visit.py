@@ -15,7 +15,7 @@ from libs.common.runtime.egress_proxy import Allowance, egress_proxy
 from libs.common.runtime.process import Completed, Limits, run
 from libs.common.runtime.telemetry import logger
 from libs.common.runtime.warm_process import ROOT
-from services.resolver.fetch.words import Errand, Found, Refused, Said, decoded
+from services.resolver.fetch.words import MOST_LINES, Errand, Found, Refused, Said, decoded
 from services.resolver.metrics import FETCHED_BYTES, VISITS
 from services.resolver.settings import ResolverSettings
 
@@ -48,7 +48,7 @@ async def visit(
             url=url,
             start=start,
             end=end,
-            folder=str(folder) if folder else None,
+            folder=str(folder.absolute()) if folder else None,
             proxy=proxy.url,
             proxy_port=proxy.port,
             site=settings.site,
@@ -86,17 +86,21 @@ class _Conversation:
     def __init__(self, hear: Hear) -> None:
         self._hear = hear
         self._refusal: Failure | None = None
+        self._lines = 0
         self.found: Callable[[], None] = lambda: None
 
     async def take(self, line: str) -> None:
-        """Raises Failure(INTERNAL) for a line that is none: then the child is not what it was."""
+        """Raises Failure(INTERNAL) for a line that is none, or one too many: then the child is not what it was."""
+        self._lines += 1
         try:
             said = decoded(line)
-        except msgspec.DecodeError as error:
-            raise Failure(Code.INTERNAL, "the fetching child said what can't be read") from error
+        except ValueError:
+            raise Failure(Code.INTERNAL, "the fetching child said what can't be read") from None
+        if self._lines > MOST_LINES:
+            raise Failure(Code.INTERNAL, "the fetching child said too much")
         match said:
             case Refused():
-                self._refusal = Failure(Code(said.code), said.message, hint=said.hint, retry_after=said.retry_after)
+                self._refusal = Failure(said.code, said.message, hint=said.hint, retry_after=said.retry_after)
                 return
             case Found():
                 self.found()

@@ -79,7 +79,7 @@ class System:
 
     def pid(self, service: str) -> int:
         """The service's process: the supervisor, which is this process, is its parent."""
-        [found] = [pid for pid in children(os.getpid()) if f"services.{service}" in command(pid)]
+        [found] = [pid for pid in children(os.getpid()) if command(pid).strip().endswith(f"services.{service}")]
         return found
 
     def kill(self, service: str) -> None:

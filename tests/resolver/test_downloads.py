@@ -57,9 +57,9 @@ class Downloads:
     async def say(self, progress: float) -> None:
         self.said.append(progress)
 
-    async def refusal(self, url: str | None, **variables: str) -> Failure:
+    async def refusal(self, url: str | None, start: float = 8.4, end: float = 12.4, **variables: str) -> Failure:
         with pytest.raises(Failure) as raised:
-            await self.resolve(url, **variables)
+            await self.resolve(url, start, end, **variables)
         return raised.value
 
     @property
@@ -136,6 +136,13 @@ async def test_a_whole_file_serves_every_range(downloads: Downloads, short: Path
     assert len(downloads.site.requests) == asked
 
 
+async def test_a_range_outside_a_whole_file_that_another_job_fetched_is_refused(downloads: Downloads, short: Path):
+    url = downloads.site.file(packaged(short, "faststart"), how="whole")
+    await downloads.resolve(url, 1.0, 3.0)
+    assert (await downloads.refusal(url, 30.0, 34.0)).code is Code.RANGE_OUTSIDE_SOURCE
+    assert (await downloads.refusal(url, MAX_CLIP_INPUT_DURATION_SEC="10")).code is Code.INPUT_TOO_LARGE
+
+
 async def test_another_choice_of_formats_is_another_source(downloads: Downloads, short: Path):
     url = downloads.site.file(packaged(short, "faststart"))
     await downloads.resolve(url)
@@ -150,7 +157,7 @@ async def test_a_cached_object_that_was_deleted_is_fetched_again(downloads: Down
     cached = [found.key async for found in downloads.objects.sources.list("sources/cache/")]
     await downloads.objects.sources.delete(cached)
     refused = await downloads.refusal(url)
-    assert (refused.code, refused.charged) == (Code.RETRYABLE_ERROR, False)
+    assert (refused.code, refused.charged) == (Code.RETRYABLE_ERROR, True)  # a storage that keeps nothing must not be fetched for for ever
     await downloads.resolve(url)
 
 
@@ -158,6 +165,14 @@ async def test_progress_is_said_while_a_section_is_fetched(downloads: Downloads,
     url = downloads.site.file(packaged(short, "faststart"), how="faults/chunked")
     await downloads.resolve(url)
     assert downloads.said == sorted(downloads.said)
+
+
+async def test_a_scratch_folder_may_be_named_from_where_the_service_stands(
+    downloads: Downloads, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    downloads.folder = Path()
+    assert (await downloads.resolve(downloads.site.file(packaged(short, "faststart")))).clock_offset is not None
 
 
 async def test_jobs_by_url_are_off_unless_enabled(downloads: Downloads, short: Path):

@@ -72,6 +72,12 @@ async def test_a_page_without_a_video_is_refused(visitor: Visitor, short: Path, 
     assert (await visitor.refusal(visitor.site.url(f"/page/{page}", target=target))).code is Code.SOURCE_UNREADABLE
 
 
+@pytest.mark.parametrize("target", ["http://[::1/film.mp4", "http://[]/film.mp4", "http://127.0.0.1:99999/film.mp4"])
+async def test_a_page_on_which_the_extractor_breaks_is_refused(visitor: Visitor, target: str):
+    refused = await visitor.refusal(visitor.site.url("/page/video", target=target))
+    assert refused.code in {Code.SOURCE_UNREADABLE, Code.SSRF_BLOCKED}
+
+
 async def test_live_streams_are_refused(visitor: Visitor, short: Path):
     for url in (visitor.site.file(packaged(short, "hls-ts"), how="live"), visitor.site.file(packaged(short, "dash-live"))):
         assert "live" in (await visitor.refusal(url)).message

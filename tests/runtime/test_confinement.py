@@ -113,3 +113,23 @@ async def test_a_server_that_listened_before_goes_on() -> None:
     before = "server = socket.create_server(('127.0.0.1', 0)); port = server.getsockname()[1]"
     code = "client = socket.create_connection(('127.0.0.1', port)); server.accept()[0].sendall(b'hello'); print(client.recv(5).decode())"
     assert await confined("port", code, before) == "hello"
+
+
+SECRETIVE = """
+import ctypes, os, subprocess
+from libs.common.runtime.confinement import make_unreadable
+if os.getuid() == 0:  # whom nothing is kept from
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # changing users makes unreadable too
+def is_read():
+    return subprocess.run(["cat", f"/proc/{os.getpid()}/environ"], capture_output=True, cwd="/").returncode == 0
+before = is_read()
+make_unreadable()
+print(before, is_read())
+"""
+
+
+async def test_a_child_cannot_read_the_secrets_in_its_parents_environment() -> None:
+    assert await confined(1, "", before=SECRETIVE) == "True False"

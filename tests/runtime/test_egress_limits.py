@@ -9,7 +9,7 @@ import uvloop
 
 from libs.common.domain.failures import Code
 from libs.common.runtime.egress import Guard
-from libs.common.runtime.egress_proxy import Allowance, egress_proxy
+from libs.common.runtime.egress_proxy import MOST_HEADS, Allowance, egress_proxy
 from tests.runtime.outside import OUTSIDE, Handler, Site, answering, endless, guarding, silent, site
 from tests.runtime.proxying import MIB, PLENTY, proxying, told, tunnel
 
@@ -35,6 +35,19 @@ async def test_a_site_that_stalls_or_drips_is_cut(handler: Handler) -> None:
                 with pytest.raises(ConnectionError):
                     await reader.read()
         assert proxy.failure is None
+
+
+async def test_a_site_that_never_comes_to_its_answer_is_refused() -> None:
+    async def interim(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while True:
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+            await writer.drain()
+
+    async with site(interim) as there, proxying(there) as proxy:
+        said = await told(proxy, f"GET http://video.test:{there.port}/ HTTP/1.1")
+    assert said.count(b"HTTP/1.1 103 ") == MOST_HEADS
+    assert b"HTTP/1.1 502 SOURCE_UNREADABLE\r\n" in said
 
 
 async def test_a_site_that_is_slow_but_sends_is_not_cut_nor_for_a_reader_that_pauses() -> None:

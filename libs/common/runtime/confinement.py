@@ -1,6 +1,7 @@
 """What the fetching child does to itself before it reads anything from outside: it can connect to its two ports of loopback alone.
 
 An audit hook holds Python to it; Landlock, where the kernel has it, C libraries and the programs started later as well.
+And what its parent does, so that the child can't read the parent's secrets.
 """
 
 import ctypes
@@ -18,7 +19,7 @@ _VERSION = 1
 _NET_ABI = 4
 _BIND_TCP, _CONNECT_TCP = 1, 2
 _NET_PORT = 2
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 
 
 class _Ruleset(ctypes.Structure):
@@ -27,6 +28,12 @@ class _Ruleset(ctypes.Structure):
 
 class _PortRule(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
+def make_unreadable() -> None:
+    """From now on no other process of this user can read the memory and the environment of this one; root still can (prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
 
 
 def confine_to(ports: Collection[int]) -> bool:

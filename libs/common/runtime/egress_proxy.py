@@ -19,6 +19,8 @@ from libs.common.runtime.http_heads import ProxyRequest, answer_head, proxy_requ
 __all__ = ["Allowance", "EgressProxy", "Upstream", "egress_proxy"]
 
 CONNECTIONS = 64
+MOST_HEADS = 16
+"""Of one answer, the interim ones included: servers send one or two."""
 LEAST_BYTES = 1024
 """What the outside must send within the time of a stall: a drip does not count as life."""
 
@@ -169,11 +171,13 @@ class EgressProxy:
 
     async def _head_downward(self, child: Side, outside: Side, patience: _Patience) -> None:
         """The head of the answer, and of the interim ones (1xx) before it. Raises Failure when it is none."""
-        status = HTTPStatus.CONTINUE.value
-        while status < HTTPStatus.OK:
+        for _ in range(MOST_HEADS):
             lines = await outside.head(Code.SOURCE_UNREADABLE)
             status, head = answer_head(lines)
             await self._pass_on(sum(map(len, lines)), head, child, patience)
+            if status >= HTTPStatus.OK:
+                return
+        raise Failure(Code.SOURCE_UNREADABLE, "the site does not come to its answer")
 
     async def _pass_on(self, received: int, data: bytes, child: Side, patience: _Patience) -> None:
         """Counts bytes from outside against the budget, waits as long as the rate wants for them, and hands the data on."""

@@ -90,8 +90,13 @@ def _tell(film: Film, info: Info, errand: Errand, say: Say) -> None:
 
 
 def _fetch(film: Film, start: float, end: float, folder: Path, max_bytes: int, say: Say) -> None:
+    said = 0.0
+
     def progress(share: float) -> None:
-        say(Progress(share=round(share, 3)))
+        nonlocal said
+        if round(share, 3) != said:
+            said = round(share, 3)
+            say(Progress(share=said))
 
     part = film.section(start, end, folder, progress) if film.allows_sections else film.whole(folder, max_bytes, progress)
     say(

@@ -28,6 +28,8 @@ ENTRIES = "1:2"
 MOST_REDIRECTIONS = 5
 MOST_PAGE_BYTES = 16 << 20
 """Of a page or a manifest, unpacked: extractors search it as a whole."""
+_BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""With these yt-dlp itself breaks on what nobody foresaw in a page or an address."""
 
 
 class Web:
@@ -139,6 +141,8 @@ def _refusing() -> Iterator[None]:
         yield
     except YoutubeDLError as error:
         raise _failure(error) from None
+    except _BROKEN:
+        raise refusals.no_video() from None
     except MemoryError:
         raise Failure(Code.SOURCE_UNREADABLE, "the site's answer is too large to be understood", hint=refusals.FILE) from None
 

@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 
 from libs.common.domain.failures import Code, Failure
+from services.resolver.fetch.disk import writing
 from services.resolver.fetch.gateway import Gateway, Resource, open_gateway
 from services.resolver.fetch.keyframes import keyframes
 from services.resolver.fetch.media_input import MediaInput, open_media
@@ -197,7 +198,7 @@ def _section(reels: Sequence[Reel], start: float, end: float, folder: Path, say:
 def _saved(file: RemoteFile, path: Path, most: int, say: Say) -> int:
     """Bytes written. Raises Failure."""
     size = 0
-    with path.open("wb") as saved:
+    with writing(), path.open("wb") as saved:
         for chunk in file.whole():
             size += len(chunk)
             if max(size, file.size or 0) > most:

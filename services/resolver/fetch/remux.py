@@ -13,6 +13,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from libs.common.domain.failures import Code, Failure
+from services.resolver.fetch.disk import writing
 from services.resolver.fetch.media_input import CodedPacket, libav_failures
 from services.resolver.fetch.timed import AUDIO_BEFORE, Beginning, TimedPacket
 
@@ -74,7 +75,7 @@ def remuxed(parts: Sequence[Beginning], end: float, folder: Path, say: Callable[
     clock_offset = _clock_offset(parts)
     begins = max(part.first.shown for part in parts)
     progress = _Progress(begins, end + BEYOND, {stream.type: begins for stream in streams})
-    with libav_failures(), av.open(str(path), "w", format=muxer, options=_options(muxer, streams)) as output:
+    with libav_failures(), writing(), av.open(str(path), "w", format=muxer, options=_options(muxer, streams)) as output:
         writer = _Writer(output, [(stream, _copy_of(output, stream)) for stream in streams], clock_offset)
         is_whole = _written(parts, writer, progress, say)
     ends = progress.last if is_whole else progress.stop

@@ -5,11 +5,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from libs.common.domain.failures import Code
+from services.resolver.fetch.refusals import LONGEST_RETRY_AFTER
+
 LINE_BYTES = 8_000
 """No line is longer: process.py cuts longer ones."""
+MOST_LINES = 10_000
 MOST_FORMATS = 100
 MOST_KEYFRAMES = 200
 Text = Annotated[str, Meta(max_length=300)]
+Wait = Annotated[float, Meta(ge=0, le=LONGEST_RETRY_AFTER)]
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,10 +104,10 @@ class Fetched(Line, frozen=True, kw_only=True, tag="fetched"):
 class Refused(Line, frozen=True, kw_only=True, tag="refused"):
     """Why there is nothing to be had; the last line."""
 
-    code: str
-    message: str
-    hint: str | None = None
-    retry_after: float | None = None
+    code: Code
+    message: Text
+    hint: Text | None = None
+    retry_after: Wait | None = None
 
 
 Said = Format | Found | Keyframes | Progress | Fetched | Refused
@@ -115,6 +120,9 @@ def encoded(line: Said) -> bytes:
 
 
 def decoded(line: str) -> Said:
-    """Raises msgspec.DecodeError."""
-    said: Said = _decoder.decode(line)
+    """Raises ValueError."""
+    try:
+        said: Said = _decoder.decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError("no line of the fetching child") from error
     return said

@@ -129,8 +129,9 @@ def test_broken_playlists_are_refused_in_plain_words(text: str) -> None:
     assert refusal(text) is Code.SOURCE_UNREADABLE
 
 
-def test_a_playlist_of_too_many_pieces_is_not_even_parsed() -> None:
+def test_a_playlist_of_too_many_pieces_or_keys_is_not_even_parsed() -> None:
     assert refusal("#EXTM3U\n" + "#EXTINF:1,\na\n" * 100_001) is Code.INPUT_TOO_LARGE
+    assert refusal("#EXTM3U\n" + "#EXT-X-KEY:METHOD=NONE\n#EXTINF:1,\na\n" * 10_001) is Code.INPUT_TOO_LARGE
 
 
 @given(st.lists(st.sampled_from(TOKENS) | st.text(max_size=8)))
