@@ -7,6 +7,7 @@ from litestar.di import Provide
 
 from services.api.access import App, observed
 from services.api.context import Api
+from services.api.edits import edit_subtitles
 from services.api.jobs import create_job, read_job, read_result, upload_job
 from services.api.probes import healthz, metrics, readyz
 from services.api.problems import HANDLERS
@@ -19,7 +20,7 @@ JSON_LIMIT = 64 * 1024
 
 
 def create_app(api: Api) -> App:
-    jobs = [create_job, upload_job, read_job, read_result, sign_upload, probe_source]
+    jobs = [create_job, upload_job, read_job, read_result, edit_subtitles, sign_upload, probe_source]
     public = [*jobs, healthz, readyz, openapi_json, schema_page]
     litestar = Litestar(
         [*public, metrics] if api.settings.metrics_on_api_port else public,

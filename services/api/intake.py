@@ -1,6 +1,7 @@
-"""A new job on its way in: written to the event store, which answers for it, and published in the background."""
+"""A new job on its way in, or one that runs again: written to the event store, which answers for it, and published in the background."""
 
 import asyncio
+from datetime import datetime
 
 from prometheus_client import Counter
 
@@ -25,10 +26,22 @@ class Intake:
     async def take(self, envelope: Envelope) -> None:
         """Returns when the job is safe. Raises Failure(outage="postgres"); it may yet have been written."""
         await self._store.append(envelope)
+        self._send(envelope)
+        self._count(envelope)
+
+    async def reopen(self, replayed: Envelope, cause: Envelope, *, expires_at: datetime | None) -> Envelope:
+        """A job that runs again from `cause` on: returns the event that opened this run, which may be another's; then nothing is sent."""
+        stored = await self._store.append(replayed, expires_at=expires_at)
+        if stored.event == replayed.event:
+            self._send(cause)
+            EVENTS_WRITTEN.labels(type_of(replayed.event)).inc()
+            log.info("job reopened", job_id=str(replayed.job_id), run=replayed.run)
+        return stored
+
+    def _send(self, envelope: Envelope) -> None:
         task = asyncio.create_task(self._publish(envelope))
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)
-        self._count(envelope)
 
     async def _publish(self, envelope: Envelope) -> None:
         try:

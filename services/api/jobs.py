@@ -1,6 +1,6 @@
 """Routes of jobs: make one from an upload there or an upload here, read it, fetch its result."""
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
@@ -8,13 +8,14 @@ from msgspec import UNSET
 
 from libs.common.domain.events import ClipsRequested, Envelope, Priority, request_id
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.job import Job, fold
+from libs.common.domain.job import Job
 from libs.common.domain.probing import Source
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.problems import ErrorAnswer, refusal
 from services.api.requests import NewJob, NewUpload, Refused, decoded, from_form, requested
 from services.api.sources import source_of
+from services.api.stored_jobs import history_of, living
 from services.api.upload import received
 from services.api.views import Accepted, JobAnswer, Result, ResultAnswer, SignedFile, accepted_job, job_view, last_events
 
@@ -86,14 +87,14 @@ async def _accepted(api: Api, request: AnyRequest, opening: ClipsRequested, prio
 @get("/api/jobs/{job_id:str}", described=READS)
 async def read_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> JobAnswer:
     """The job as the fold of its events so far."""
-    history = await _history(api, job_id)
-    return JobAnswer(correlation_id=request.state.correlation_id, job=job_view(_living(history)), events=last_events(history))
+    history = await history_of(api, job_id)
+    return JobAnswer(correlation_id=request.state.correlation_id, job=job_view(living(history)), events=last_events(history))
 
 
 @get("/api/jobs/{job_id:str}/result", described=FETCHES)
 async def read_result(job_id: FromPath[str], api: Given, request: AnyRequest) -> Response[ResultAnswer] | Response[ErrorAnswer]:
     """A job that failed answers with its own error and that error's status."""
-    job = _living(await _history(api, job_id))
+    job = living(await history_of(api, job_id))
     match job.status:
         case "done":
             return Response(ResultAnswer(correlation_id=request.state.correlation_id, result=await _result(api, job)))
@@ -105,23 +106,6 @@ async def read_result(job_id: FromPath[str], api: Given, request: AnyRequest) ->
             raise Failure(Code.NOT_READY, f"the job is {job.status}; its result is not there yet")
 
 
-async def _history(api: Api, job_id: str) -> list[Envelope]:
-    try:
-        parsed = UUID(job_id)
-    except ValueError:
-        return []
-    return await api.store.history(parsed) if str(parsed) == job_id.lower() else []
-
-
-def _living(history: list[Envelope]) -> Job:
-    job = fold(history)
-    if job.status == "expired":
-        raise Failure(Code.GONE, "the job has expired")
-    if job.requested is None:
-        raise Failure(Code.NOT_FOUND, "there is no such job")
-    return job
-
-
 async def _result(api: Api, job: Job) -> Result:
     assert job.id  # noqa: S101  a job that is done has these two
     assert job.clip  # noqa: S101  the same
@@ -129,8 +113,17 @@ async def _result(api: Api, job: Job) -> Result:
         id=job.id,
         video=await _signed(api, job.clip.video_key, f"{job.id}.mp4"),
         burned_video=await _signed(api, job.burned.video_key, f"{job.id}.subbed.mp4") if job.burned else UNSET,
-        srt=await _signed(api, job.subtitles.srt_key, f"{job.id}.srt") if job.subtitles else UNSET,
+        **await _subtitles(api, job),
     )
+
+
+async def _subtitles(api: Api, job: Job) -> dict[str, SignedFile]:
+    """By the result's field; jobs of an earlier version have SRT only."""
+    made = job.subtitles
+    if made is None:
+        return {}
+    keys = {"srt": (made.srt_key, "srt"), "vtt": (made.vtt_key, "vtt"), "text": (made.text_key, "txt"), "json": (made.json_key, "json")}
+    return {name: await _signed(api, key, f"{job.id}.{extension}") for name, (key, extension) in keys.items() if key}
 
 
 async def _signed(api: Api, key: str, filename: str) -> SignedFile:

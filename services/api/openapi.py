@@ -25,11 +25,15 @@ EXAMPLE_ID = "0b8f2d1c-5f0e-4d53-9c86-6a1f0a3c5f11"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What a route says of itself: `@get(…, described=Described(…))`. `also` are statuses beside 2xx that carry `gives`."""
+    """What a route says of itself: `@get(…, described=Described(…))`.
+
+    `also` are statuses beside 2xx that carry `gives`, `takes_text` media types of files that may be sent instead of `takes`.
+    """
 
     summary: str
     gives: Any
     takes: type[msgspec.Struct] | None = None
+    takes_text: tuple[str, ...] = ()
     media_type: str = JSON
     multipart: bool = False
     location: bool = False
@@ -82,7 +86,8 @@ def _operation(path: str, handler: HTTPRouteHandler, said: Described, schema_of:
 
 
 def _request_body(said: Described, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"multipart/form-data" if said.multipart else JSON: {"schema": schema}}}
+    files = {media_type: {"schema": {"type": "string"}} for media_type in said.takes_text}
+    return {"required": True, "content": {"multipart/form-data" if said.multipart else JSON: {"schema": schema}, **files}}
 
 
 def _add_file(form: dict[str, Any]) -> None:

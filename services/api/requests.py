@@ -9,16 +9,18 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from libs.common.domain.events import Accuracy, ClipsRequested, Priority, SourceType
+from libs.common.domain.events import Accuracy, ClipsRequested, Priority, SourceType, SubtitleStyle, SubtitleTask
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.languages import ISO_639_1, Abilities
 from libs.common.domain.probing import ProbeRequest, Source
-from services.api.languages import LANGUAGES
+from services.api.plain_text import plain
 from services.api.timecode import milliseconds
 from services.api.youtube import start_in
 
 MIB = 1024 * 1024
 MediaType = Annotated[str, Meta(max_length=127, pattern=r"^[A-Za-z0-9_.+-]+/[A-Za-z0-9_.+-]+$")]
 Url = Annotated[str, Meta(max_length=2048)]
+Prompt = Annotated[str, Meta(max_length=500)]
 SourceKind = Annotated[SourceType, Meta(description="upload: uploadKey names the file; youtube: youtubeUrl the page.")]
 UploadKey = Annotated[str | None, Meta(description="The uploadKey that POST /api/uploads gave.")]
 SourceUrl = Annotated[Url | None, Meta(description="A URL that yt-dlp reads, of YouTube or elsewhere; where the operator allows it.")]
@@ -47,6 +49,8 @@ class Limits:
     coerce_min_duration: bool
     max_input_mb: int
     retention_hours: float
+    recogniser: Abilities
+    """Of the model that transcribes."""
 
     @property
     def largest(self) -> int:
@@ -65,6 +69,15 @@ class ClipFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     with_subtitles: Annotated[bool, Meta(description="Transcribe the clip and give subtitles.")] = False
     burn_subtitles: Annotated[bool, Meta(description="Also give a copy with the subtitles in the picture; needs withSubtitles.")] = False
     subtitle_lang: Annotated[str, Meta(description="The spoken language: an ISO 639-1 code, or auto.")] = "auto"
+    subtitle_task: Annotated[
+        SubtitleTask, Meta(description="transcribe: in the spoken language; translate: into English. Needs withSubtitles.")
+    ] = "transcribe"
+    subtitle_prompt: Annotated[
+        Prompt, Meta(description="Names and terms that are said in the clip, to be spelt so; a hint only. Needs withSubtitles.")
+    ] = ""
+    subtitle_style: Annotated[
+        SubtitleStyle, Meta(description="How burned subtitles look; karaoke marks each word as it is said. Needs burnSubtitles.")
+    ] = "default"
     priority: Annotated[Priority, Meta(description="fast is served before normal, normal before bulk.")] = Priority.NORMAL
     accuracy: Annotated[Accuracy, Meta(description="exact: cut to the frame; fast: begin at the keyframe at or before start.")] = "exact"
     callback_url: Annotated[str | None, Meta(description="Not supported yet: a request that names one is refused.")] = None
@@ -134,22 +147,22 @@ def _json_field(name: str, text: str) -> object:
         raise Refused(name, f"{name} must be a JSON object") from error
 
 
-_PLACE = re.compile(r" - at .*?`\$\.(\w+)[^`]*`$")
+_PLACE = re.compile(r" - at .*?`\$\.((\w+)[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|required) field `(.*?)`$")
 
 
 def _refusal(complaint: str) -> Refused:
     """msgspec's complaint, which ends with the place it is about."""
-    place = _PLACE.search(complaint) or _NAMED.search(complaint)
-    if place is None:
-        return Refused(None, complaint)
-    return Refused(place[1], f"{place[1]}: {_PLACE.sub('', complaint)}")
+    if place := _PLACE.search(complaint):
+        return Refused(place[2], f"{place[1].replace('[...]', '')}: {complaint[: place.start()]}")
+    named = _NAMED.search(complaint)
+    return Refused(named[1], f"{named[1]}: {complaint}") if named else Refused(None, complaint)
 
 
 def requested(fields: ClipFields, source: Source, limits: Limits, now: datetime) -> ClipsRequested:
     """The event that opens a job on a source. Raises Refused for the first field that is wrong."""
     start, end = _range(_start(fields.start, source), fields.end, limits)
-    _check_subtitles(fields)
+    _check_subtitles(fields, limits.recogniser)
     _check_extras(fields)
     return ClipsRequested(
         source_type=source.source_type,
@@ -161,6 +174,9 @@ def requested(fields: ClipFields, source: Source, limits: Limits, now: datetime)
         with_subtitles=fields.with_subtitles,
         burn_subtitles=fields.burn_subtitles,
         subtitle_lang=fields.subtitle_lang.lower(),
+        subtitle_task=fields.subtitle_task,
+        subtitle_style=fields.subtitle_style,
+        subtitle_prompt=plain(fields.subtitle_prompt) or None,
         metadata=fields.metadata,
         expires_at=now + timedelta(hours=limits.retention_hours),
     )
@@ -206,11 +222,29 @@ def _time(name: str, value: Time) -> int:
         raise Refused(name, f"{name}: {error}") from error
 
 
-def _check_subtitles(fields: ClipFields) -> None:
-    if fields.burn_subtitles and not fields.with_subtitles:
-        raise Refused("burnSubtitles", "burnSubtitles needs withSubtitles")
-    if fields.subtitle_lang.lower() not in LANGUAGES | {"auto"}:
+def _check_subtitles(fields: ClipFields, recogniser: Abilities) -> None:
+    if fields.subtitle_lang.lower() not in ISO_639_1 | {"auto"}:
         raise Refused("subtitleLang", "subtitleLang must be auto or a two-letter ISO 639-1 code")
+    if fields.subtitle_style != "default" and not fields.burn_subtitles:
+        raise Refused("subtitleStyle", "subtitleStyle needs burnSubtitles")
+    asked = {
+        "burnSubtitles": fields.burn_subtitles,
+        "subtitleTask": fields.subtitle_task != "transcribe",
+        "subtitlePrompt": fields.subtitle_prompt != "",
+    }
+    if fields.with_subtitles:
+        _check_abilities(fields, recogniser)
+    elif name := next((name for name, wanted in asked.items() if wanted), None):
+        raise Refused(name, f"{name} needs withSubtitles")
+
+
+def _check_abilities(fields: ClipFields, recogniser: Abilities) -> None:
+    """A model that is asked for what it can't do makes something up instead."""
+    if fields.subtitle_lang.lower() not in recogniser.languages | {"auto"}:
+        known = ", ".join(sorted(recogniser.languages))
+        raise Refused("subtitleLang", f"this service can't transcribe {fields.subtitle_lang.lower()}; it can do auto, {known}")
+    if fields.subtitle_task == "translate" and not recogniser.translates:
+        raise Refused("subtitleTask", "this service can't translate; its model can only transcribe")
 
 
 def _check_extras(fields: ClipFields) -> None:

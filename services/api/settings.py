@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from libs.common.domain.languages import abilities
 from libs.common.domain.source_urls import UrlRules
 from libs.common.runtime.settings import CommonSettings, Count, Port
 from services.api.requests import Limits
@@ -33,4 +34,5 @@ class ApiSettings(CommonSettings, frozen=True, kw_only=True):
             coerce_min_duration=self.coerce_min_duration,
             max_input_mb=self.max_input_mb,
             retention_hours=self.retention_hours,
+            recogniser=abilities(self.groq_model if self.asr_provider == "groq" else self.asr_model),
         )

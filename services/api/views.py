@@ -17,6 +17,8 @@ from libs.common.domain.events import (
     Notice,
     Priority,
     SourceType,
+    SubtitleStyle,
+    SubtitleTask,
     VideoTrack,
     type_of,
 )
@@ -72,9 +74,16 @@ class JobView(View, frozen=True, kw_only=True):
     with_subtitles: bool
     burn_subtitles: bool
     subtitle_lang: str
+    subtitle_task: SubtitleTask
+    subtitle_style: SubtitleStyle
+    subtitle_prompt: str | UnsetType = UNSET
+    subtitles_edited: Annotated[bool, Meta(description="Whether the subtitles are those that a client put back.")]
     result_video_key: str | UnsetType = UNSET
     result_video_burned_key: str | UnsetType = UNSET
     result_srt_key: str | UnsetType = UNSET
+    result_vtt_key: str | UnsetType = UNSET
+    result_text_key: str | UnsetType = UNSET
+    result_json_key: str | UnsetType = UNSET
     warnings: Annotated[tuple[Notice, ...] | UnsetType, Meta(description="What went wrong without costing the clip.")] = UNSET
     error: Annotated[JobError | UnsetType, Meta(description="Why the job failed.")] = UNSET
     metadata: dict[str, str] | UnsetType = UNSET
@@ -106,6 +115,9 @@ class Result(View, frozen=True, kw_only=True):
     video: SignedFile
     burned_video: SignedFile | UnsetType = UNSET
     srt: SignedFile | UnsetType = UNSET
+    vtt: SignedFile | UnsetType = UNSET
+    text: SignedFile | UnsetType = UNSET
+    json: Annotated[SignedFile | UnsetType, Meta(description="Cues and words with their times; can be edited and put back.")] = UNSET
 
 
 class ResultAnswer(View, frozen=True, kw_only=True):
@@ -174,7 +186,7 @@ def accepted_job(envelope: Envelope, requested: ClipsRequested) -> AcceptedJob:
 
 def job_view(job: Job) -> JobView:
     """Of a job that was requested and has not expired."""
-    asked, clip = job.requested, job.clip
+    asked, clip, made = job.requested, job.clip, job.subtitles
     assert job.id and asked and job.created_at and job.updated_at  # noqa: PT018, S101  every requested job has them
     return JobView(
         id=job.id,
@@ -193,9 +205,16 @@ def job_view(job: Job) -> JobView:
         with_subtitles=asked.with_subtitles,
         burn_subtitles=asked.burn_subtitles,
         subtitle_lang=asked.subtitle_lang,
+        subtitle_task=asked.subtitle_task,
+        subtitle_style=asked.subtitle_style,
+        subtitle_prompt=asked.subtitle_prompt or UNSET,
+        subtitles_edited=job.is_edited,
         result_video_key=clip.video_key if clip else UNSET,
         result_video_burned_key=job.burned.video_key if job.burned else UNSET,
-        result_srt_key=job.subtitles.srt_key if job.subtitles else UNSET,
+        result_srt_key=made.srt_key if made else UNSET,
+        result_vtt_key=(made and made.vtt_key) or UNSET,
+        result_text_key=(made and made.text_key) or UNSET,
+        result_json_key=(made and made.json_key) or UNSET,
         warnings=job.warnings or UNSET,
         error=job_error(job.error) if job.error else UNSET,
         metadata=asked.metadata or UNSET,

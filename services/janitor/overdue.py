@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from libs.common.domain.events import AnyEvent, Envelope, StageName, StageProgress, StageRetried, StageStarted
-from libs.common.domain.job import Job, fold, stages_of
+from libs.common.domain.job import Job, fold
+from libs.common.domain.progress import stages_of
 
 
 @dataclass(frozen=True, slots=True)

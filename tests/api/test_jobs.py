@@ -14,6 +14,7 @@ from libs.common.domain.events import (
     JobCancelled,
     JobExpired,
     JobFailed,
+    Notice,
     Priority,
     StageName,
     StageProgress,
@@ -22,7 +23,7 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import HINTS, Code
 from services.api.problems import STATUS
-from tests.api.conftest import Running
+from tests.api.conftest import Running, running
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -134,6 +135,38 @@ async def test_a_finished_job_tells_all_there_is(api: Running) -> None:
     assert told == {"status": "done", "progress": 100, "cutPath": "copy", "actualStart": 1.0, "actualEnd": 3.0}
     keys = [job[name] for name in ("resultVideoKey", "resultVideoBurnedKey", "resultSrtKey")]
     assert keys == ["results/j/clip.mp4", "results/j/clip.subbed.mp4", "results/j/clip.srt"]
+    asked = {name: job[name] for name in ("subtitleLang", "subtitleTask", "subtitleStyle", "subtitlesEdited")}
+    assert asked == {"subtitleLang": "auto", "subtitleTask": "transcribe", "subtitleStyle": "default", "subtitlesEdited": False}
+    assert not {"resultVttKey", "resultTextKey", "resultJsonKey", "subtitlePrompt"} & set(job)  # of a job that is older than they are
+
+
+async def test_a_job_names_all_its_subtitles_and_what_was_asked_of_them(api: Running) -> None:
+    asked = requested(with_subtitles=True, subtitle_task="translate", subtitle_style="boxed", subtitle_prompt="Ada")
+    made = transcribed(vtt_key="results/j/clip.vtt", text_key="results/j/clip.txt", json_key="results/j/clip.json")
+    job = (await api.http.get(f"/api/jobs/{await api.knows(*history(asked, ready(), uploaded(), made))}")).json()["job"]
+    assert [job[f"result{name}Key"] for name in ("Srt", "Vtt", "Text", "Json")] == [
+        f"results/j/clip.{extension}" for extension in ("srt", "vtt", "txt", "json")
+    ]
+    assert (job["subtitleTask"], job["subtitleStyle"], job["subtitlePrompt"]) == ("translate", "boxed", "Ada")
+
+
+async def test_what_the_burn_in_wants_the_client_to_know_is_a_warning(api: Running) -> None:
+    missing = burned(warnings=(Notice("MISSING_GLYPHS", "Some characters can't be drawn."),))
+    job = (await api.http.get(f"/api/jobs/{await api.knows(*history(*FULL[:4], missing))}")).json()["job"]
+    assert job["warnings"] == [{"code": "MISSING_GLYPHS", "message": "Some characters can't be drawn."}]
+
+
+async def test_the_model_is_the_one_that_is_set(api: Running) -> None:
+    """The local stack's knows English alone; Groq's default knows a hundred languages, and can't translate."""
+    assert code_of(await created(api, withSubtitles=True, subtitleLang="de")) == (400, "VALIDATION_FAILED", "subtitleLang")
+    async with running(api.environ, ASR_PROVIDER="groq") as (http, _):
+        body = {"sourceType": "upload", "uploadKey": await uploaded_key(api), "start": 1, "end": 2, "withSubtitles": True}
+        assert (await http.post("/api/jobs", json={**body, "subtitleLang": "de"})).status_code == 202
+        assert code_of(await http.post("/api/jobs", json={**body, "subtitleTask": "translate"})) == (
+            400,
+            "VALIDATION_FAILED",
+            "subtitleTask",
+        )
 
 
 async def test_lost_subtitles_are_a_warning(api: Running) -> None:
@@ -175,10 +208,14 @@ async def test_a_result_is_signed_urls_that_give_the_files(api: Running) -> None
         "video": f"results/{uuid4()}/clip.mp4",
         "burnedVideo": f"results/{uuid4()}/clip.subbed.mp4",
         "srt": f"results/{uuid4()}/clip.srt",
+        "vtt": f"results/{uuid4()}/clip.vtt",
+        "text": f"results/{uuid4()}/clip.txt",
+        "json": f"results/{uuid4()}/clip.json",
     }
     for key in keys.values():
         await api.to.objects.results.put(key, key.encode(), "video/mp4")
-    made = (uploaded(video_key=keys["video"]), transcribed(srt_key=keys["srt"]), burned(video_key=keys["burnedVideo"]))
+    written = transcribed(srt_key=keys["srt"], vtt_key=keys["vtt"], text_key=keys["text"], json_key=keys["json"])
+    made = (uploaded(video_key=keys["video"]), written, burned(video_key=keys["burnedVideo"]))
     job_id = await api.knows(*history(*FULL[:2], *made))
     answer = await api.http.get(f"/api/jobs/{job_id}/result")
     result = answer.json()["result"]
@@ -187,7 +224,8 @@ async def test_a_result_is_signed_urls_that_give_the_files(api: Running) -> None
     async with httpx.AsyncClient() as anybody:
         fetched = [await anybody.get(result[name]["url"]) for name in keys]
     assert [file.content.decode() for file in fetched] == list(keys.values())
-    assert f'filename="{job_id}.mp4"' in fetched[0].headers["content-disposition"]
+    named = [file.headers["content-disposition"].rpartition("UTF-8''")[2] for file in fetched]
+    assert named == [f"{job_id}.{extension}" for extension in ("mp4", "subbed.mp4", "srt", "vtt", "txt", "json")]
 
 
 async def test_a_result_that_is_not_there_yet_says_when_to_ask_again(api: Running) -> None:

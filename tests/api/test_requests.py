@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from libs.common.domain.events import ClipsRequested, Priority
 from libs.common.domain.failures import Code
+from libs.common.domain.languages import abilities
 from libs.common.domain.probing import Source
 from services.api.requests import (
     ClipFields,
@@ -28,7 +29,15 @@ from tests.fakes import NOW
 
 KEY = f"uploads/{uuid4()}/talk.mp4"
 UPLOAD = Source(source_type="upload", upload_key=KEY)
-LIMITS = Limits(max_clip_seconds=120, min_duration_sec=0.5, coerce_min_duration=False, max_input_mb=1, retention_hours=72)
+LIMITS = Limits(
+    max_clip_seconds=120,
+    min_duration_sec=0.5,
+    coerce_min_duration=False,
+    max_input_mb=1,
+    retention_hours=72,
+    recogniser=abilities("whisper-large-v3"),
+)
+SUBTITLED = {"withSubtitles": True, "burnSubtitles": True}
 
 
 def wanted(**fields: Any) -> ClipFields:
@@ -59,11 +68,15 @@ def test_all_that_was_asked_is_in_the_event() -> None:
         withSubtitles=True,
         burnSubtitles=True,
         subtitleLang="DE",
+        subtitleTask="translate",
+        subtitleStyle="karaoke",
+        subtitlePrompt="  Dr. Müller,\n\u0000Charité\u202e ",
         accuracy="fast",
         metadata={"show": "42"},
     )
     assert (event.start, event.end) == (1.25, 61.0)
     assert (event.with_subtitles, event.burn_subtitles, event.subtitle_lang) == (True, True, "de")
+    assert (event.subtitle_task, event.subtitle_style, event.subtitle_prompt) == ("translate", "karaoke", "Dr. Müller, Charité")
     assert (event.accuracy, event.metadata) == ("fast", {"show": "42"})
 
 
@@ -79,6 +92,9 @@ def test_all_that_was_asked_is_in_the_event() -> None:
         ({"burnSubtitles": True}, "burnSubtitles"),
         ({"withSubtitles": True, "subtitleLang": "xx"}, "subtitleLang"),
         ({"subtitleLang": "english"}, "subtitleLang"),
+        ({"subtitleTask": "translate"}, "subtitleTask"),
+        ({"subtitlePrompt": "Ada"}, "subtitlePrompt"),
+        ({"withSubtitles": True, "subtitleStyle": "bold"}, "subtitleStyle"),
         ({"callbackUrl": "https://example.com/hook"}, "callbackUrl"),
         ({"metadata": {"a": "\0"}}, "metadata"),
         ({"metadata": {"\0": "a"}}, "metadata"),
@@ -86,6 +102,45 @@ def test_all_that_was_asked_is_in_the_event() -> None:
 )
 def test_a_wrong_field_is_named(fields: dict[str, Any], field: str) -> None:
     assert refusal(**fields) == (field, Code.VALIDATION_FAILED)
+
+
+def test_defaults_that_are_sent_need_nothing() -> None:
+    assert opening(subtitleTask="transcribe", subtitleStyle="default", subtitlePrompt="") == opening()
+
+
+def test_a_prompt_of_nothing_is_none() -> None:
+    assert opening(**SUBTITLED, subtitlePrompt=" \u200e\n").subtitle_prompt is None
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "field"),
+    [
+        ("whisper-large-v3-turbo", {"subtitleTask": "translate"}, "subtitleTask"),
+        ("tiny.en", {"subtitleTask": "translate"}, "subtitleTask"),
+        ("tiny.en", {"subtitleLang": "de"}, "subtitleLang"),
+        ("whisper-large-v3", {"subtitleLang": "zu"}, "subtitleLang"),
+    ],
+)
+def test_what_the_model_can_not_do_is_refused_before_there_is_a_job(model: str, fields: dict[str, Any], field: str) -> None:
+    limits = replace(LIMITS, recogniser=abilities(model))
+    with pytest.raises(Refused) as refused:
+        opening(limits, withSubtitles=True, **fields)
+    assert (refused.value.field, refused.value.code) == (field, Code.VALIDATION_FAILED)
+
+
+def test_the_refusal_of_a_language_says_which_it_can_be() -> None:
+    with pytest.raises(Refused, match=r"can't transcribe de; it can do auto, en$"):
+        opening(replace(LIMITS, recogniser=abilities("tiny.en")), withSubtitles=True, subtitleLang="DE")
+
+
+@pytest.mark.parametrize("language", ["auto", "en", "EN"])
+def test_english_is_asked_of_a_model_that_knows_nothing_else(language: str) -> None:
+    limits = replace(LIMITS, recogniser=abilities("tiny.en"))
+    assert opening(limits, withSubtitles=True, subtitleLang=language).subtitle_lang == language.lower()
+
+
+def test_a_language_that_nobody_will_transcribe_is_not_held_against_the_model() -> None:
+    assert opening(replace(LIMITS, recogniser=abilities("tiny.en")), subtitleLang="de").subtitle_lang == "de"
 
 
 def test_a_clip_may_be_exactly_as_long_as_allowed_and_not_a_millisecond_longer() -> None:
@@ -127,6 +182,9 @@ def test_any_allowed_range_passes_unchanged(start: int, length: int) -> None:
         (b'{"sourceType": "upload", "withSubtitles": "true"}', "withSubtitles", Code.VALIDATION_FAILED),
         (b'{"sourceType": "upload", "priority": "now"}', "priority", Code.VALIDATION_FAILED),
         (b'{"sourceType": "upload", "accuracy": "good"}', "accuracy", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "subtitleStyle": "loud"}', "subtitleStyle", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "subtitleTask": "sing"}', "subtitleTask", Code.VALIDATION_FAILED),
+        (b'{"sourceType": "upload", "subtitlePrompt": "%s"}' % (b"b" * 501), "subtitlePrompt", Code.VALIDATION_FAILED),
         (b'{"sourceType": "upload", "metadata": {"a": 1}}', "metadata", Code.VALIDATION_FAILED),
         (b'{"sourceType": "upload", "metadata": {"": "a"}}', "metadata", Code.VALIDATION_FAILED),
         (b'{"sourceType": "upload", "metadata": {"a": "%s"}}' % (b"b" * 257), "metadata", Code.VALIDATION_FAILED),

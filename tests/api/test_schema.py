@@ -24,6 +24,7 @@ async def test_every_call_of_the_contract_is_described(api: Running) -> None:
         ("/api/jobs/upload", "post"),
         ("/api/jobs/{job_id}", "get"),
         ("/api/jobs/{job_id}/result", "get"),
+        ("/api/jobs/{job_id}/subtitles", "put"),
         ("/api/uploads", "post"),
         ("/api/probe", "post"),
         ("/healthz", "get"),
@@ -55,6 +56,15 @@ async def test_the_limits_of_a_request_are_in_its_schema(api: Running) -> None:
     assert new_job["properties"]["metadata"]["maxProperties"] == 16
     assert new_job["properties"]["accuracy"]["enum"] == ["exact", "fast"]
     assert (schemas["NewUpload"]["required"], "file" in schemas["NewUpload"]["properties"]) == (["file", "end"], True)
+
+
+async def test_a_transcript_may_be_sent_in_three_ways(api: Running) -> None:
+    described = (await document(api))["paths"]["/api/jobs/{job_id}/subtitles"]["put"]["requestBody"]["content"]
+    assert described == {
+        "application/json": {"schema": {"$ref": "#/components/schemas/NewTranscript"}},
+        "text/vtt": {"schema": {"type": "string"}},
+        "application/x-subrip": {"schema": {"type": "string"}},
+    }
 
 
 async def test_what_to_do_about_each_error_is_said(api: Running) -> None:

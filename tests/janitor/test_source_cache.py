@@ -78,6 +78,16 @@ async def test_a_source_goes_when_its_time_is_up_and_a_young_one_stays(world: Wo
     assert await keys(world.objects.sources, A_JOB_S_OWN) == [A_JOB_S_OWN]
 
 
+async def test_a_transcript_which_has_no_object_goes_when_its_time_is_up(world: World, cache: PostgresSourceCache) -> None:
+    before = counted()
+    for ttl in (0, 60):
+        fetch_id = uuid4()
+        await cache.claim(fetch_id, fetch_id.bytes * 2, Section(), 30)
+        assert await cache.finish(fetch_id, Fetched(Section(), None, b"{}"), ttl)
+    await eviction(world, cache).clean_up()
+    assert (await rows(cache), counted()) == (1, before)
+
+
 async def test_what_has_just_expired_stays_for_the_job_that_was_given_it(world: World, cache: PostgresSourceCache) -> None:
     key = await kept(world, cache, ttl=0)
     await eviction(world, cache, grace=60).clean_up()

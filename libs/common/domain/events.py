@@ -13,6 +13,9 @@ import msgspec
 SourceType = Literal["upload", "youtube"]
 Accuracy = Literal["exact", "fast"]
 CutPath = Literal["copy", "smart", "reencode", "fallback"]
+SubtitleStyle = Literal["default", "bold", "boxed", "karaoke"]
+SubtitleTask = Literal["transcribe", "translate"]
+"""As spoken, or in English."""
 
 
 class Priority(StrEnum):
@@ -67,6 +70,10 @@ class ClipsRequested(Event, frozen=True, kw_only=True, tag="clips.requested"):
     with_subtitles: bool = False
     burn_subtitles: bool = False
     subtitle_lang: str = "auto"
+    subtitle_task: SubtitleTask = "transcribe"
+    subtitle_style: SubtitleStyle = "default"
+    subtitle_prompt: str | None = None
+    """Names and terms that the provider should expect."""
     callback_url: str | None = None
     metadata: dict[str, str] = {}
     expires_at: datetime
@@ -101,17 +108,25 @@ class ClipUploaded(Event, frozen=True, kw_only=True, tag="clip.uploaded"):
 
 class AsrDone(Event, frozen=True, kw_only=True, tag="asr.done"):
     srt_key: str
+    vtt_key: str | None = None
+    text_key: str | None = None
+    json_key: str | None = None
     language: str
     provider: str
     model: str
     cues: int
     audio_seconds: float
+    fell_back: bool = False
+    """The provider was down or out of quota, and the other one took over."""
+    reused: bool = False
+    """The transcript was there already; nobody was asked for it."""
     warnings: tuple[Notice, ...] = ()
 
 
 class ClipBurned(Event, frozen=True, kw_only=True, tag="clip.burned"):
     video_key: str
     size: int
+    warnings: tuple[Notice, ...] = ()
 
 
 class StageStarted(Event, frozen=True, kw_only=True, tag="stage.started"):
@@ -159,12 +174,12 @@ class JobFailed(Event, frozen=True, kw_only=True, tag="job.failed"):
 
 
 class JobReplayed(Event, frozen=True, kw_only=True, tag="job.replayed"):
-    """The operator put a dead letter back: the job runs on from `stage`, under the envelope's new run."""
+    """The operator put a dead letter back, or a client an edited transcript: the job runs on from `stage`, in the new run."""
 
     stage: StageName
     by: str
     source: str
-    """The message that was put back, as STREAM:sequence; one message gives one replay."""
+    """The message that was put back, as STREAM:sequence, or edit:hash; one message gives one replay."""
 
 
 class JobCancelled(Event, frozen=True, kw_only=True, tag="job.cancelled"):

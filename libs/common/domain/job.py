@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from datetime import datetime
 from functools import reduce
+from itertools import chain
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
+from libs.common.domain.edits import edit_key, is_edit
 from libs.common.domain.events import (
     Answer,
     AsrDone,
@@ -34,6 +36,7 @@ from libs.common.domain.events import (
     request_id,
 )
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.progress import progress_at
 
 Status = Literal["unknown", "queued", "processing", "done", "failed", "cancelled", "expired"]
 
@@ -44,9 +47,6 @@ STAGE_WORDS: dict[StageName, str] = {
     StageName.BURNER: "burning",
 }
 """What the client reads as the job's `stage`."""
-
-SHARE: dict[StageName, float] = {StageName.RESOLVER: 10, StageName.CLIPPER: 45, StageName.ASR: 20, StageName.BURNER: 25}
-"""Each stage's part of the whole job's progress; only the stages a job needs are counted."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +64,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source: SourceReady | None = None
     clip: ClipUploaded | None = None
     subtitles: AsrDone | None = None
+    language: str | None = None
+    """Of the last subtitles that were made, also while others are."""
     burned: ClipBurned | None = None
     failure: JobFailed | None = None
     optional_failures: dict[StageName, AsrFailed | BurnFailed] = {}
     answers: dict[tuple[StageName, int], Envelope] = {}
     attempts: dict[tuple[StageName, int], int] = {}
     replays: dict[str, int] = {}
+    edit: str | None = None
+    """The source of the replay that put the client's last edited transcript back."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -87,6 +91,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     @property
+    def is_editable(self) -> bool:
+        """Whether an edited transcript can be put back: subtitles were asked for, and nothing is under way."""
+        return self.status == "done" and self.requested is not None and self.requested.with_subtitles
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the subtitles are, or are to be made, of what a client put back instead of a transcription."""
+        return self.edit is not None
+
+    @property
+    def edited_key(self) -> str | None:
+        """The object that holds the edited transcript."""
+        return edit_key(self.id, self.edit) if self.id and self.edit else None
+
+    @property
     def error(self) -> Failure | None:
         """Why the job failed. A code that a newer version of the system wrote is internal to this one."""
         if self.failure is None:
@@ -100,8 +119,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warnings(self) -> tuple[Notice, ...]:
-        from_subtitles = self.subtitles.warnings if self.subtitles else ()
-        return (*from_subtitles, *(Notice(f.code, f.message) for f in self.optional_failures.values()))
+        told = (answer.warnings for answer in (self.subtitles, self.burned) if answer)
+        return (*chain.from_iterable(told), *(Notice(f.code, f.message) for f in self.optional_failures.values()))
 
     def answer_to(self, stage: StageName, run: int) -> Envelope | None:
         return self.answers.get((stage, run))
@@ -147,7 +166,7 @@ def apply(job: Job, envelope: Envelope) -> Job:
             return _opened(job, envelope, event)
         case JobExpired():
             return replace(job, id=envelope.job_id, status="expired", updated_at=envelope.at)
-        case JobReplayed() if job.failed_stage is event.stage and envelope.run == job.run + 1:
+        case JobReplayed() if envelope.run == job.run + 1 and _can_rerun(job, event):
             return _rerun(job, envelope, event)
         case _ if job.is_over or envelope.run != job.run:
             return job
@@ -195,7 +214,15 @@ def _opened(job: Job, envelope: Envelope, event: ClipsRequested) -> Job:
     )
 
 
+def _can_rerun(job: Job, event: JobReplayed) -> bool:
+    if is_edit(event.source):
+        return job.is_editable and event.stage is StageName.ASR
+    return job.failed_stage is event.stage
+
+
 def _rerun(job: Job, envelope: Envelope, event: JobReplayed) -> Job:
+    if is_edit(event.source):
+        job = replace(job, edit=event.source, subtitles=None, burned=None, optional_failures={})
     kept = {stage: failure for stage, failure in job.optional_failures.items() if stage is not event.stage}
     return replace(
         job,
@@ -204,7 +231,7 @@ def _rerun(job: Job, envelope: Envelope, event: JobReplayed) -> Job:
         stage=event.stage,
         failure=None,
         optional_failures=kept,
-        progress=_floor(job, event.stage),
+        progress=_within(job, event.stage, 0.0),
         replays={**job.replays, event.source: envelope.run},
         updated_at=envelope.at,
     )
@@ -214,7 +241,7 @@ def _moved(job: Job, event: Event) -> Job:
     match event:
         case StageStarted(stage=stage):
             started = _counted(job, stage, 1)
-            return replace(started, status="processing", stage=stage, progress=max(job.progress, _floor(job, stage)))
+            return replace(started, status="processing", stage=stage, progress=max(job.progress, _within(job, stage, 0.0)))
         case StageProgress(stage=stage, progress=progress):
             return replace(job, progress=max(job.progress, _within(job, stage, progress)))
         case StageRetried(stage=stage, charged=False):
@@ -238,7 +265,7 @@ def _answered(job: Job, event: Answer) -> Job:
         case ClipUploaded():
             return replace(job, clip=event)
         case AsrDone():
-            return replace(job, subtitles=event)
+            return replace(job, subtitles=event, language=event.language)
         case ClipBurned():
             return replace(job, burned=event)
         case AsrFailed() | BurnFailed():
@@ -257,24 +284,10 @@ def _settled(job: Job) -> Job:
     return replace(job, status="done", progress=100.0) if asr_over and burn_over else job
 
 
-def stages_of(requested: ClipsRequested) -> tuple[StageName, ...]:
-    """The stages that have work to do for this request, in order."""
-    wanted = (True, True, requested.with_subtitles, requested.burn_subtitles)
-    return tuple(stage for stage, want in zip(StageName, wanted, strict=True) if want)
-
-
 def _within(job: Job, stage: StageName, part: float) -> float:
-    """The job's progress, 0 to 99, when `stage` has done `part` (0 to 1) of its work."""
-    stages = stages_of(job.requested) if job.requested else tuple(StageName)
-    if stage not in stages:
-        return job.progress
-    before = sum(SHARE[s] for s in stages[: stages.index(stage)])
-    whole = sum(SHARE[s] for s in stages)
-    return min(99.0, 100.0 * (before + SHARE[stage] * min(max(part, 0.0), 1.0)) / whole)
-
-
-def _floor(job: Job, stage: StageName) -> float:
-    return _within(job, stage, 0.0)
+    """The job's progress when `stage` has done `part` of its work."""
+    at = progress_at(job.requested, stage, part) if job.requested else None
+    return job.progress if at is None else at
 
 
 def _counted(job: Job, stage: StageName, by: int) -> Job:

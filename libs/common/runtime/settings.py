@@ -83,6 +83,11 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Networks (10.1.0.0/16, …) that sources and webhooks may be fetched from though they are not public")
     ] = ""
     allowlist_ports: Annotated[str, Meta(description="Ports that a source's URL may name, comma-separated")] = "80,443"
+    asr_provider: Annotated[Literal["local", "groq"], Meta(description="Who transcribes: local (faster-whisper) or groq")] = "local"
+    asr_model: Annotated[
+        str, Meta(description="Local: folder of a CTranslate2 Whisper model, or tiny.en, which comes with the local stack")
+    ] = "tiny.en"
+    groq_model: Annotated[str, Meta(description="Groq: the model")] = "whisper-large-v3-turbo"
     signed_url_ttl_sec: Annotated[Count, Meta(description="Life of a signed URL")] = 600
     retention_hours: Annotated[Positive, Meta(description="Hours until a job and its files are deleted")] = 72
 
