@@ -1,4 +1,4 @@
-"""The main job as a person sees it: upload the sample, cut a sentence out of it, with subtitles, also burned in; save the three files.
+"""The main job as a person sees it: upload the sample, cut a sentence out of it, with subtitles, also burned in; save its files.
 
 Run by `make demo` inside a running stack (CLIPSTREAM_URL says where). Exits 1, saying why, when the job does not end well.
 """
@@ -15,7 +15,10 @@ import aiohttp
 from tools.sample import SENTENCE_END, SENTENCE_START, make_sample
 
 OUT = Path("out")
-FILES = {"video": "clip.mp4", "srt": "clip.srt", "burnedVideo": "clip.subbed.mp4"}
+FILES = {
+    "video": "clip.mp4", "burnedVideo": "clip.subbed.mp4",
+    "srt": "clip.srt", "vtt": "clip.vtt", "text": "clip.txt", "json": "clip.json",
+}
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 300
 WIDTH = 30

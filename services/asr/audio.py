@@ -40,11 +40,14 @@ def _failure(ended: Completed) -> Failure:
 
 
 def extraction(ffmpeg: str, clip: str, seconds: float) -> tuple[str, ...]:
-    """The ffmpeg command. Sound that begins late is preceded by silence, sound that ends early is followed by it: times are the clip's."""
+    """The ffmpeg command. Sound that begins late is preceded by silence, sound that ends early is followed by it: times are the clip's.
+
+    The same sound gives the same bytes, without ffmpeg's version and the clip's metadata: transcripts are kept by them.
+    """
     return (
         *(ffmpeg, "-nostdin", "-hide_banner", "-v", "error", "-y", "-filter_threads", "1"),
         *("-protocol_whitelist", "file", "-format_whitelist", "mov", "-f", "mov", "-threads", "1", "-i", clip),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"),
         *("-af", "aresample=16000:async=1:min_hard_comp=0.01:first_pts=0,apad", "-t", f"{seconds:.6f}"),
-        *("-ac", "1", "-threads", "1", "-c:a", "flac", "-f", "flac", NAME),
+        *("-ac", "1", "-threads", "1", "-c:a", "flac", "-flags:a", "+bitexact", "-fflags", "+bitexact", "-f", "flac", NAME),
     )

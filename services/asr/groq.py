@@ -1,55 +1,81 @@
 """Transcription by Groq, or by a server that speaks the same protocol. The only file that knows the SDK and its errors (findings A1)."""
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from groq import APIConnectionError, APIStatusError, AsyncGroq, DefaultAsyncHttpxClient, Timeout, omit
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.languages import abilities, whisper_code
 from libs.common.runtime.settings import Secret
 from libs.common.runtime.telemetry import logger
-from services.asr.languages import whisper_code
 from services.asr.metrics import measured
+from services.asr.parts import joined
+from services.asr.provider_errors import UNPROCESSABLE, failure_of
 from services.asr.settings import AsrSettings
-from services.asr.transcriber import Audio, Transcriber, supports
+from services.asr.transcriber import Audio, Transcriber, refusal
 from services.asr.transcript import Transcript, UnreadableError, decode
+from services.asr.upload import FORMS, Upload, fits
+from services.asr.wish import Wish
 
 log = logger(__name__)
 
 SDK_PREFIX = "/openai/v1/"
 """What the SDK puts before every path, whatever its base URL."""
-RETRIED = frozenset({408, 409, 498})
-"""Besides 5xx; 498 is Groq's "no capacity", which its own SDK does not try again."""
-CLIENT_ERROR = 4
-RATE_LIMIT_PAUSE = 30.0
-"""Seconds to stay away after a 429 that doesn't say how long; none of these is charged, so they must not come in a hurry."""
-LONGEST_PAUSE = 86_400.0
 CONNECT_SECONDS = 5.0
 
 
 class GroqTranscriber:
+    provider = "groq"
+
     def __init__(self, client: AsyncGroq, settings: AsrSettings) -> None:
+        self.model = settings.groq_model
         self._client = client
         self._settings = settings
         self._timeout = settings.asr_request_timeout_ms / 1000
 
-    async def transcribe(self, audio: Audio, *, language: str) -> Transcript:
-        if not supports(self._settings, language):
-            raise Failure(Code.VALIDATION_FAILED, f"subtitleLang: the speech recogniser doesn't know the language '{language[:20]}'")
-        with measured("groq", audio.seconds):
-            body = await self._answer(audio, language)
-            return _decoded(body, self._settings.groq_model, audio, language)
+    def refusal(self, wish: Wish) -> Failure | None:
+        return refusal(abilities(self.model), wish)
 
-    async def _answer(self, audio: Audio, language: str) -> bytes:
-        """The provider's answer as it came. The SDK's own limit is between two bytes; ours is for the whole request."""
+    async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
+        if refused := self.refusal(wish):
+            raise refused
+        with measured(self.provider, audio.seconds):
+            return await self._in_the_best_form(audio, wish)
+
+    async def _in_the_best_form(self, audio: Audio, wish: Wish) -> Transcript:
+        """That which fits our limit; the next one where the provider's own limit is lower."""
+        *others, last = FORMS
+        for form in others:
+            uploads = await form(audio, self._settings)
+            if fits(uploads, self._settings):
+                try:
+                    return await self._transcribed(uploads, audio, wish)
+                except Failure as failure:
+                    if failure.code is not Code.INPUT_TOO_LARGE:
+                        raise
+        return await self._transcribed(await last(audio, self._settings), audio, wish)
+
+    async def _transcribed(self, uploads: tuple[Upload, ...], audio: Audio, wish: Wish) -> Transcript:
+        heard = [(upload.part, await self._heard(upload, wish)) for upload in uploads]
+        return joined(heard, audio.seconds) if len(heard) > 1 else heard[0][1]
+
+    async def _heard(self, upload: Upload, wish: Wish) -> Transcript:
+        body = await self._answer(upload, wish)
+        seconds = upload.part.end - upload.part.start
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._request(audio, language)
+            return decode(body, provider=self.provider, model=self.model, language=wish.written, seconds=seconds)
+        except UnreadableError as error:
+            log.warning("the transcription provider answered with no transcript", error=str(error), size=len(body))
+            raise Failure(Code.RETRYABLE_ERROR, "the transcription provider gave an answer that is no transcript") from None
+
+    async def _answer(self, upload: Upload, wish: Wish) -> bytes:
+        """The provider's answer as it came."""
+        try:
+            return await self._second_chance(upload, wish)
         except APIStatusError as error:
             failure = failure_of(error.status_code, error.response.headers.get("retry-after"), datetime.now(UTC))
             self._report(error, failure)
@@ -58,14 +84,39 @@ class GroqTranscriber:
             failure = Failure(Code.RETRYABLE_ERROR, "the transcription provider did not answer")
         raise failure
 
-    async def _request(self, audio: Audio, language: str) -> bytes:
-        content = await asyncio.to_thread(audio.path.read_bytes)
+    async def _second_chance(self, upload: Upload, wish: Wish) -> bytes:
+        try:
+            return await self._in_time(upload, wish)
+        except APIStatusError as error:
+            if error.status_code != UNPROCESSABLE:
+                raise
+            log.info("the transcription provider made nothing of the audio; it is asked once more")
+        return await self._in_time(upload, wish)
+
+    async def _in_time(self, upload: Upload, wish: Wish) -> bytes:
+        """The SDK's own limit is between two bytes; ours is for the whole request."""
+        async with asyncio.timeout(self._timeout):
+            return await (self._translation(upload, wish) if wish.task == "translate" else self._transcription(upload, wish))
+
+    async def _transcription(self, upload: Upload, wish: Wish) -> bytes:
         response = await self._client.audio.transcriptions.with_raw_response.create(
-            model=self._settings.groq_model,
-            file=("clip.flac", content, "audio/flac"),
-            language=omit if language == "auto" else whisper_code(language),
+            model=self.model,
+            file=await _file(upload),
+            language=omit if wish.language == "auto" else whisper_code(wish.language),
+            prompt=wish.hint or omit,
             response_format="verbose_json",
             timestamp_granularities=["word", "segment"],
+            temperature=0,
+        )
+        return await response.read()
+
+    async def _translation(self, upload: Upload, wish: Wish) -> bytes:
+        """English has no words of the audio to take times from: this endpoint gives segments, and wants no language."""
+        response = await self._client.audio.translations.with_raw_response.create(
+            model=self.model,
+            file=await _file(upload),
+            prompt=wish.hint or omit,
+            response_format="verbose_json",
             temperature=0,
         )
         return await response.read()
@@ -77,52 +128,9 @@ class GroqTranscriber:
         write("the transcription provider answered with an error", status=error.status_code, code=failure.code, answer=answer)
 
 
-def _decoded(body: bytes, model: str, audio: Audio, language: str) -> Transcript:
-    try:
-        return decode(body, provider="groq", model=model, language=language, seconds=audio.seconds)
-    except UnreadableError as error:
-        log.warning("the transcription provider answered with no transcript", error=str(error), size=len(body))
-        raise Failure(Code.RETRYABLE_ERROR, "the transcription provider gave an answer that is no transcript") from None
-
-
-def failure_of(status: int, retry_after: str | None, now: datetime) -> Failure:
-    """What an HTTP status means for the job; the table is findings A1's."""
-    pause = seconds_of(retry_after, now)
-    match status:
-        case 429:
-            return Failure(
-                Code.RETRYABLE_ERROR,
-                "the transcription provider limits our rate",
-                retry_after=RATE_LIMIT_PAUSE if pause is None else pause,
-                charged=False,
-            )
-        case 401 | 403 | 404:
-            return Failure(Code.FORBIDDEN, "the transcription provider refuses this service; its operator has to correct that")
-        case 413:
-            return Failure(Code.INPUT_TOO_LARGE, "the clip's audio is too large for the transcription provider")
-        case _ if status in RETRIED or status // 100 != CLIENT_ERROR:
-            return Failure(Code.RETRYABLE_ERROR, "the transcription provider has trouble", retry_after=pause)
-        case _:
-            return Failure(Code.SOURCE_UNREADABLE, "the transcription provider can't transcribe the clip's audio")
-
-
-def seconds_of(retry_after: str | None, now: datetime) -> float | None:
-    """A Retry-After header, in seconds or as a date (RFC 9110, 10.2.3), as seconds from now; None for none or nonsense."""
-    if not retry_after:
-        return None
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        seconds = _seconds_until(retry_after, now)
-    return min(max(seconds, 0.0), LONGEST_PAUSE) if math.isfinite(seconds) else None
-
-
-def _seconds_until(date: str, now: datetime) -> float:
-    try:
-        then = parsedate_to_datetime(date)
-    except ValueError:
-        return math.nan
-    return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+async def _file(upload: Upload) -> tuple[str, bytes, str]:
+    """With a name and a type: a server can't tell what bare bytes are."""
+    return f"clip{upload.path.suffix}", await asyncio.to_thread(upload.path.read_bytes), upload.media_type
 
 
 @asynccontextmanager

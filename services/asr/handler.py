@@ -1,65 +1,79 @@
-"""asr: ClipUploaded -> AsrDone. The clip's own sound, transcribed, as subtitles."""
+"""asr: ClipUploaded -> AsrDone. The clip's own sound, transcribed, as subtitles; or those of what a client put back."""
 
+from libs.common.domain.edits import decode_edit
 from libs.common.domain.events import AsrDone, ClipUploaded, Notice
+from libs.common.domain.failures import Code, Failure
+from libs.common.domain.languages import UNDETERMINED
 from libs.common.runtime.context import Context
-from services.asr.audio import extract_audio
-from services.asr.languages import UNDETERMINED
 from services.asr.settings import AsrSettings
-from services.asr.subtitles import Cue, cues, srt
+from services.asr.subtitles import JSON, MEDIA_TYPES, SRT, TEXT, VTT, Subtitles, from_edit, from_transcript
 from services.asr.transcriber import Transcriber
 from services.asr.transcript import Transcript
+from services.asr.transcription import transcribed
+from services.asr.wish import Wish
 
 NO_AUDIO = Notice("NO_AUDIO", "The clip has no sound; its subtitles are empty.")
 NO_SPEECH = Notice("NO_SPEECH", "Nobody speaks in the clip; its subtitles are empty.")
+EDITOR = "edited"
+"""In the place of a provider and its model."""
+DOWNLOADED = 0.1
+EDIT_BYTES = 4 << 20
+"""More than the API takes (services/api/edits.py)."""
 
 AsrContext = Context[AsrSettings, Transcriber]
 
 
 async def transcribe_clip(event: ClipUploaded, ctx: AsrContext) -> AsrDone:
-    language = ctx.job.requested.subtitle_lang if ctx.job.requested else "auto"
-    transcript = await _transcript(event, language, ctx)
-    shown = cues(transcript.words, event.duration)
-    key = await _published(shown, ctx)
-    return AsrDone(
-        srt_key=key,
-        language=transcript.language,
-        provider=transcript.provider,
-        model=transcript.model,
-        cues=len(shown),
-        audio_seconds=transcript.audio_seconds,
-        warnings=_warnings(event, shown),
-    )
+    """Raises Failure."""
+    if ctx.job.edited_key:
+        return await _edited(event, ctx.job.edited_key, ctx)
+    transcript = await _transcript(event, _wish(ctx), ctx)
+    picture = ctx.job.source.video if event.has_video and ctx.job.source else None
+    return await _published(from_transcript(transcript, event.duration, picture), transcript, event, ctx)
 
 
-async def _transcript(event: ClipUploaded, language: str, ctx: AsrContext) -> Transcript:
+async def _edited(event: ClipUploaded, key: str, ctx: AsrContext) -> AsrDone:
+    stored = await ctx.objects.results.head(key)
+    if stored is None:
+        raise Failure(Code.NOT_FOUND, "the edited transcript is no longer stored", hint="Send it again.")
+    edit = decode_edit(await ctx.objects.results.read(key, 0, EDIT_BYTES, if_match=stored.etag))
+    made_by = Transcript(language=edit.language, provider=EDITOR, model=EDITOR, audio_seconds=0.0)
+    return await _published(from_edit(edit, event.duration), made_by, event, ctx)
+
+
+def _wish(ctx: AsrContext) -> Wish:
+    requested = ctx.job.requested
+    return Wish(requested.subtitle_lang, requested.subtitle_prompt, requested.subtitle_task) if requested else Wish()
+
+
+async def _transcript(event: ClipUploaded, wish: Wish, ctx: AsrContext) -> Transcript:
     if not event.has_audio:
-        return _silence(language, ctx.settings)
+        language = UNDETERMINED if wish.written == "auto" else wish.written
+        return Transcript(language=language, provider=ctx.tools.provider, model=ctx.tools.model, audio_seconds=0.0)
     clip = ctx.scratch / "clip.mp4"
     await ctx.objects.results.download(event.video_key, clip)
-    await ctx.progress(0.1)
-    audio = await extract_audio(clip, event.duration, ctx.settings)
-    await ctx.progress(0.2)
-    transcript = await ctx.tools.transcribe(audio, language=language)
-    await ctx.progress(0.9)
-    return transcript
+    await ctx.progress(DOWNLOADED)
+    return await transcribed(clip, event.duration, wish, ctx.tools, ctx.settings, ctx.progress)
 
 
-def _silence(language: str, settings: AsrSettings) -> Transcript:
-    return Transcript(
-        language=UNDETERMINED if language == "auto" else language,
-        provider=settings.asr_provider,
-        model=settings.model_name,
-        audio_seconds=0.0,
+async def _published(made: Subtitles, by: Transcript, event: ClipUploaded, ctx: AsrContext) -> AsrDone:
+    for name, content in made.files().items():
+        await ctx.objects.results.put(_key(name, ctx), content, MEDIA_TYPES[name])
+    return AsrDone(
+        srt_key=_key(SRT, ctx),
+        vtt_key=_key(VTT, ctx),
+        text_key=_key(TEXT, ctx),
+        json_key=_key(JSON, ctx),
+        language=by.language,
+        provider=by.provider,
+        model=by.model,
+        cues=len(made.cues),
+        audio_seconds=by.audio_seconds,
+        fell_back=by.fell_back,
+        reused=by.reused,
+        warnings=() if made.cues or by.provider == EDITOR else (NO_SPEECH if event.has_audio else NO_AUDIO,),
     )
 
 
-async def _published(shown: tuple[Cue, ...], ctx: AsrContext) -> str:
-    key = f"results/{ctx.job_id}/clip.srt"
-    await ctx.objects.results.put(key, srt(shown).encode(), "application/x-subrip; charset=utf-8")
-    return key
-
-
-def _warnings(event: ClipUploaded, shown: tuple[Cue, ...]) -> tuple[Notice, ...]:
-    if shown:
-        return ()
-    return (NO_SPEECH if event.has_audio else NO_AUDIO,)
+def _key(name: str, ctx: AsrContext) -> str:
+    return f"results/{ctx.job_id}/{name}"

@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.languages import whisper_code
 from libs.common.runtime.process import kill_group, spawn
 from libs.common.runtime.telemetry import logger
-from services.asr.languages import whisper_code
 from services.asr.metrics import measured
-from services.asr.model import find_model
+from services.asr.model import find_model, local_abilities
 from services.asr.settings import AsrSettings
-from services.asr.transcriber import Audio, Transcriber, supports
+from services.asr.transcriber import Audio, Transcriber, refusal
 from services.asr.transcript import Transcript, decode
+from services.asr.wish import Wish
 
 log = logger(__name__)
 
@@ -37,11 +38,11 @@ class Recogniser:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    async def ask(self, audio: Path, language: str) -> bytes:
+    async def ask(self, audio: Path, wish: Wish) -> bytes:
         """The recogniser's verbose_json. Cancelled, timed out or broken: the child is killed. Raises ConnectionError if it dies."""
         process = await self.start()
         try:
-            return await _exchange(process, {"audio": str(audio), "language": None if language == "auto" else whisper_code(language)})
+            return await _exchange(process, _request(audio, wish))
         except BaseException:
             await self.stop()
             raise
@@ -63,6 +64,11 @@ class Recogniser:
         process, self._process = self._process, None
         if process:
             await kill_group(process)
+
+
+def _request(audio: Path, wish: Wish) -> dict[str, str | None]:
+    language = None if wish.language == "auto" else whisper_code(wish.language)
+    return {"audio": str(audio), "language": language, "task": wish.task, "initial_prompt": wish.hint or None}
 
 
 async def _exchange(process: Process, request: dict[str, str | None]) -> bytes:
@@ -87,26 +93,32 @@ async def _line(process: Process) -> bytes:
 class LocalTranscriber:
     """A fixed number of recognisers; a request waits for a free one."""
 
+    provider = "local"
+
     def __init__(self, settings: AsrSettings, recognisers: Sequence[Recogniser]) -> None:
-        self._settings = settings
+        self.model = settings.local_model_name
+        self._able = local_abilities(settings.asr_model)
         self.recognisers = tuple(recognisers)
         self._timeout = settings.asr_request_timeout_ms / 1000
         self._free: asyncio.LifoQueue[Recogniser] = asyncio.LifoQueue()
         for recogniser in recognisers:
             self._free.put_nowait(recogniser)
 
-    async def transcribe(self, audio: Audio, *, language: str) -> Transcript:
-        if not supports(self._settings, language):
-            raise Failure(Code.VALIDATION_FAILED, f"subtitleLang: the speech model in use can't transcribe the language '{language[:20]}'")
-        with measured("local", audio.seconds):
-            body = await self._answer(audio, language)
-            return decode(body, provider="local", model=self._settings.model_name, language=language, seconds=audio.seconds)
+    def refusal(self, wish: Wish) -> Failure | None:
+        return refusal(self._able, wish)
 
-    async def _answer(self, audio: Audio, language: str) -> bytes:
+    async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
+        if refused := self.refusal(wish):
+            raise refused
+        with measured(self.provider, audio.seconds):
+            body = await self._answer(audio, wish)
+            return decode(body, provider=self.provider, model=self.model, language=wish.written, seconds=audio.seconds)
+
+    async def _answer(self, audio: Audio, wish: Wish) -> bytes:
         recogniser = await self._free.get()
         try:
             async with asyncio.timeout(self._timeout):
-                return await recogniser.ask(audio.path, language)
+                return await recogniser.ask(audio.path, wish)
         except TimeoutError:
             raise Failure(Code.RETRYABLE_ERROR, "the speech recogniser took longer than its time limit") from None
         except OSError as error:

@@ -12,6 +12,8 @@ from libs.common.runtime.telemetry import SECONDS
 ASR_SECONDS = Histogram("clip_asr_seconds", "Time of one transcription, with the wait for a recogniser", ["provider"], buckets=SECONDS)
 ASR_AUDIO_SECONDS = Counter("clip_asr_audio_seconds_total", "Audio that was transcribed", ["provider"])
 ASR_ERRORS = Counter("clip_asr_errors_total", "Transcriptions that failed", ["provider", "code"])
+ASR_REUSED = Counter("clip_asr_reused_total", "Transcripts that were there already, or that another job was paying for", ["provider"])
+ASR_FALLBACKS = Counter("clip_asr_fallbacks_total", "Transcriptions that the local model took over", ["reason"])
 
 
 @contextmanager

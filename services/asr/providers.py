@@ -1,17 +1,30 @@
-"""The one place that knows which provider the settings ask for."""
+"""The one place that knows which provider the settings ask for, who takes over for it, and that transcripts are kept."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from libs.common.runtime.source_cache import open_source_cache
+from services.asr.breaker import Guarded
+from services.asr.fallback import FallingBack
 from services.asr.groq import open_groq
+from services.asr.kept import Kept
 from services.asr.local import open_local
 from services.asr.settings import AsrSettings
 from services.asr.transcriber import Transcriber
+
+HOUR = 3600
 
 
 @asynccontextmanager
 async def open_transcriber(settings: AsrSettings) -> AsyncIterator[Transcriber]:
     """The provider of ASR_PROVIDER, ready for use, until the block ends."""
-    opened = open_groq(settings) if settings.asr_provider == "groq" else open_local(settings)
-    async with opened as transcriber:
-        yield transcriber
+    ttl, patience = settings.asr_cache_ttl_hours * HOUR, settings.asr_fallback_after_sec
+    async with AsyncExitStack() as stack:
+        cache = await stack.enter_async_context(open_source_cache(settings.database_url.reveal(), holder=settings.worker))
+        first = await stack.enter_async_context(open_groq(settings) if settings.asr_provider == "groq" else open_local(settings))
+        if settings.falls_back:
+            second = await stack.enter_async_context(open_local(settings))
+            guarded = Guarded(first, second, patience)
+            yield FallingBack(Kept(guarded, cache, ttl), Kept(second, cache, ttl), patience)
+        else:
+            yield Kept(first, cache, ttl)

@@ -15,7 +15,7 @@ def main(model_folder: str, threads: str, beam: str) -> None:
     _say(answers, {"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
-        _say(answers, _transcribed(model, request["audio"], request["language"], int(beam)))
+        _say(answers, _transcribed(model, request.pop("audio"), int(beam), request))
 
 
 def _answers() -> TextIO:
@@ -37,10 +37,13 @@ def _load(folder: str, threads: int) -> Any:
     return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True)
 
 
-def _transcribed(model: Any, audio: str, language: str | None, beam: int) -> dict[str, Any]:
-    """verbose_json with the words inside the segments. With the voice filter, silence gives no words, without it "You" (findings A2)."""
+def _transcribed(model: Any, audio: str, beam: int, wish: dict[str, Any]) -> dict[str, Any]:
+    """verbose_json with the words inside the segments. With the voice filter, silence gives no words, without it "You" (findings A2).
+
+    The wish is language, task and initial_prompt, as the model names them.
+    """
     segments, about = model.transcribe(
-        audio, language=language, beam_size=beam, vad_filter=True, condition_on_previous_text=False, word_timestamps=True
+        audio, beam_size=beam, vad_filter=True, condition_on_previous_text=False, word_timestamps=True, **wish
     )
     return {"language": about.language, "duration": about.duration, "segments": [_segment(segment) for segment in segments]}
 

@@ -1,29 +1,42 @@
-"""The settings of the asr service."""
+"""The settings of the asr service. Its provider and models are common: the API refuses what they can't do."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from libs.common.runtime.settings import CommonSettings, Count, Secret
+from libs.common.runtime.settings import CommonSettings, Count, Positive, Secret
 from services.asr.model import find_model
 
 
 class AsrSettings(CommonSettings, frozen=True, kw_only=True):
-    asr_provider: Annotated[Literal["local", "groq"], Meta(description="Who transcribes: local (faster-whisper) or groq")] = "local"
-    asr_model: Annotated[
-        str, Meta(description="Local: folder of a CTranslate2 Whisper model, or tiny.en, which comes with the local stack")
-    ] = "tiny.en"
     asr_workers: Annotated[Count, Meta(description="Local: recognisers that one process keeps, each with the model in memory")] = 1
     asr_threads: Annotated[Count, Meta(description="Local: threads of one recogniser")] = 1
     asr_beam: Annotated[Count, Meta(description="Local: beam size; 1 is faster and a little less accurate")] = 5
     groq_api_key: Annotated[Secret | None, Meta(description="Groq: the key; any word for a server that wants none")] = None
-    groq_model: Annotated[str, Meta(description="Groq: the model")] = "whisper-large-v3-turbo"
     asr_base_url: Annotated[str, Meta(description="Groq: the server, or one like it, without the prefix below")] = "https://api.groq.com"
     asr_api_prefix: Annotated[str, Meta(description="Groq: path before /audio/transcriptions; /v1 for most other servers")] = "/openai/v1"
     asr_request_timeout_ms: Annotated[Count, Meta(description="Longest wait for one transcription")] = 120_000
+    asr_max_upload_mb: Annotated[
+        Positive, Meta(description="Groq: largest upload, in MB; above it the sound goes as Opus, and above that in parts")
+    ] = 24
+    asr_fallback: Annotated[
+        Literal["none", "local"],
+        Meta(description="Who takes over while groq is down or out of quota; local needs ASR_MODEL, whose languages it is held to"),
+    ] = "none"
+    asr_fallback_after_sec: Annotated[Positive, Meta(description="A rate limit that lasts longer than this is no reason to wait")] = 30
+    asr_cache_ttl_hours: Annotated[Positive, Meta(description="How long a transcript serves other jobs with the same sound")] = 720
 
     def problems(self) -> list[str]:
-        return [*super().problems(), *(self._groq_problems() if self.asr_provider == "groq" else self._local_problems())]
+        groq = self._groq_problems() if self.asr_provider == "groq" else []
+        return [*super().problems(), *groq, *(self._local_problems() if self.is_local_used else [])]
+
+    @property
+    def is_local_used(self) -> bool:
+        return "local" in (self.asr_provider, self.asr_fallback)
+
+    @property
+    def falls_back(self) -> bool:
+        return self.asr_provider != "local" and self.asr_fallback == "local"
 
     def _groq_problems(self) -> list[str]:
         found = []
@@ -43,4 +56,8 @@ class AsrSettings(CommonSettings, frozen=True, kw_only=True):
     @property
     def model_name(self) -> str:
         """What the provider in use transcribes with, as events name it."""
-        return self.groq_model if self.asr_provider == "groq" else self.asr_model.rstrip("/").rsplit("/", 1)[-1]
+        return self.groq_model if self.asr_provider == "groq" else self.local_model_name
+
+    @property
+    def local_model_name(self) -> str:
+        return self.asr_model.rstrip("/").rsplit("/", 1)[-1]

@@ -1,186 +1,60 @@
-"""Words to cues, and cues to SRT. Pure.
+"""A clip's subtitles, made of a transcript or of what a client edited, and the files that they come in. Pure."""
 
-Limits are Netflix's: 2 lines of 42 characters, 7 s (spec section 8). No word is ever dropped, whatever its times are.
-"""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import math
-import re
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from libs.common.domain.edits import EditedCue, EditedTranscript
+from libs.common.domain.events import VideoTrack
+from services.asr import writers
+from services.asr.cleaning import clean
+from services.asr.cues import Cue, cues
+from services.asr.rules import FRAME_SECONDS, HORIZONTAL, VERTICAL
+from services.asr.timing import settled
+from services.asr.transcript import Transcript, Word, spread
 
-import msgspec
-
-from services.asr.transcript import Word, is_unspaced, spread
-
-LINE_CHARACTERS = 42
-CUE_LINES = 2
-CUE_SECONDS = 7.0
-SHORTEST_SECONDS = 5 / 6
-"""A cue is held at least this long where the next one leaves room; a sentence shorter than that stays with the one after it."""
-SILENCE_SECONDS = 0.5
-"""A pause that ends a cue (the rule of stable-ts)."""
-
-_CLOSING = "\"'\u201d\u2019»)\\]"
-_SENTENCE_END = re.compile(f"[.!?…。][{_CLOSING}]*$")
-_CLAUSE_END = re.compile(f"[,;:،、\u2014\u2013-][{_CLOSING}]*$")
-_TAG = re.compile(r"<(?=\s*/?\s*(?:[^\W\d_]|$))")
-"""A bracket that opens a tag, or would with the next word."""
-_JOINERS = "\u200c\u200d"
-"""Zero-width (non-)joiners: format characters that Persian, Indic scripts and emoji are misspelt without."""
+SRT, VTT, TEXT, JSON = "clip.srt", "clip.vtt", "clip.txt", "clip.json"
+MEDIA_TYPES = {
+    SRT: "application/x-subrip; charset=utf-8",
+    VTT: "text/vtt; charset=utf-8",
+    TEXT: "text/plain; charset=utf-8",
+    JSON: "application/json",
+}
 
 
-class Cue(msgspec.Struct, frozen=True):
-    """What is shown from `start` to `end`, whole milliseconds from the clip's first frame."""
+@dataclass(frozen=True, slots=True)
+class Subtitles:
+    """Of a clip that lasts `seconds`. `words`: all that is said, for text and JSON."""
 
-    start: int
-    end: int
-    lines: tuple[str, ...]
+    language: str
+    seconds: float
+    cues: tuple[Cue, ...]
+    words: Sequence[Word]
 
-
-def clean(text: str) -> str:
-    """NFKC, without control characters, white space folded, and nothing that a subtitle file or its player would take for markup."""
-    kept = "".join(char for char in text if char.isspace() or char in _JOINERS or unicodedata.category(char) not in {"Cc", "Cf", "Cs"})
-    folded = " ".join(unicodedata.normalize("NFKC", kept).split())
-    unmarked = folded.replace("-->", "→").translate({ord("{"): "(", ord("}"): ")", ord("\\"): "/"})
-    return _TAG.sub("\u2039", unmarked)
-
-
-def cues(words: Sequence[Word], seconds: float) -> tuple[Cue, ...]:
-    """The words as cues of a clip that lasts `seconds`: in order, apart from each other, each within the clip."""
-    groups = [group for phrase in _phrases(_settled(words, seconds)) for group in _parted(phrase)]
-    return _placed(groups, _milliseconds(seconds, math.floor))
+    def files(self) -> Mapping[str, bytes]:
+        """Content by name."""
+        return {
+            SRT: writers.srt(self.cues).encode(),
+            VTT: writers.vtt(self.cues).encode(),
+            TEXT: writers.text(self.words).encode(),
+            JSON: writers.as_json(self.language, self.seconds, self.cues, self.words),
+        }
 
 
-def srt(cues: Sequence[Cue]) -> str:
-    """A SubRip file; an empty one for no cues. pysubs2 is not used: it takes braces and backslashes in the text for its own markup."""
-    return "".join(f"{n}\n{_stamp(cue.start)} --> {_stamp(cue.end)}\n{chr(10).join(cue.lines)}\n\n" for n, cue in enumerate(cues, 1))
+def from_transcript(transcript: Transcript, seconds: float, picture: VideoTrack | None) -> Subtitles:
+    """Lines narrower for a picture that is higher than wide, cues apart by two of its own frames."""
+    layout = VERTICAL if picture and picture.height > picture.width else HORIZONTAL
+    frame = 1 / picture.frame_rate if picture and picture.frame_rate > 0 else FRAME_SECONDS
+    shown = cues(transcript.words, seconds, layout, language=transcript.language, frame=frame)
+    return Subtitles(transcript.language, seconds, shown, settled(transcript.words, seconds))
 
 
-def _settled(words: Sequence[Word], seconds: float) -> list[Word]:
-    """Cleaned words in the order of the text, with times that never run backwards and stay within the clip."""
-    settled, since = [], 0.0
-    for word in words:
-        start = _within(word.start, since, seconds)
-        end = _within(word.end, start, seconds)
-        since = start
-        settled += spread(clean(word.text), start, end)
-    return settled
+def from_edit(edit: EditedTranscript, seconds: float) -> Subtitles:
+    """Cues and lines as the client has them; each word gets its share of its cue's time."""
+    shown = tuple(cue for cue in map(_cue, edit.cues) if cue.lines)
+    return Subtitles(edit.language, seconds, shown, [word for cue in shown for line in cue.words for word in line])
 
 
-def _within(time: float, least: float, most: float) -> float:
-    """The time between the two; `least` for one that is no number."""
-    return least if math.isnan(time) else max(least, min(time, most))
-
-
-def _phrases(words: Sequence[Word]) -> Iterator[list[Word]]:
-    """Runs of words between sentence ends and silences: no cue goes beyond one."""
-    phrase: list[Word] = []
-    for word in words:
-        if phrase and _is_break(phrase, word):
-            yield phrase
-            phrase = []
-        phrase.append(word)
-    if phrase:
-        yield phrase
-
-
-def _is_break(phrase: Sequence[Word], following: Word) -> bool:
-    last = phrase[-1]
-    if following.start - last.end >= SILENCE_SECONDS:
-        return True
-    return bool(_SENTENCE_END.search(last.text)) and last.end - phrase[0].start >= SHORTEST_SECONDS
-
-
-def _parted(words: Sequence[Word]) -> list[Sequence[Word]]:
-    """The phrase as groups that each fit a cue, split again and again where it reads best."""
-    if len(words) == 1 or (_duration(words) <= CUE_SECONDS and _lines([word.text for word in words])):
-        return [words]
-    at = _best_split(words)
-    return _parted(words[:at]) + _parted(words[at:])
-
-
-def _best_split(words: Sequence[Word]) -> int:
-    """Near the middle, and after punctuation or in a pause; within the middle half, so that the halves always shrink."""
-    n = len(words)
-    middle = range(max(1, n // 4), max(2, n - n // 4))
-
-    def cost(at: int) -> float:
-        pause = min(max(words[at].start - words[at - 1].end, 0.0), SILENCE_SECONDS)
-        return abs(2 * at - n) / n - (0.4 if _ends_clause(words[at - 1].text) else 0.0) - pause
-
-    return min(middle, key=cost)
-
-
-def _ends_clause(text: str) -> bool:
-    return bool(_CLAUSE_END.search(text) or _SENTENCE_END.search(text))
-
-
-def _lines(texts: Sequence[str]) -> tuple[str, ...]:
-    """One line, or the two that balance best and break after punctuation; empty if two don't hold the text."""
-    if sum(map(len, texts)) > CUE_LINES * LINE_CHARACTERS:
-        return ()
-    whole = joined(texts)
-    if len(whole) <= LINE_CHARACTERS:
-        return (whole,)
-    splits = [(joined(texts[:at]), joined(texts[at:])) for at in range(1, len(texts))]
-    return min((lines for lines in splits if _is_layout(lines)), key=_imbalance, default=())
-
-
-def _is_layout(lines: tuple[str, str]) -> bool:
-    """No line too long; and no last line that is one number, which parsers (pysubs2) take for the next cue's."""
-    return max(map(len, lines)) <= LINE_CHARACTERS and not lines[-1].isdecimal()
-
-
-def _imbalance(lines: tuple[str, str]) -> float:
-    above, below = lines
-    return abs(len(above) - len(below)) - (12 if _ends_clause(above) else 0)
-
-
-def joined(texts: Sequence[str]) -> str:
-    """The words as running text: a space between two, but none between characters of Chinese, Japanese, Thai …"""
-    line = ""
-    for text in texts:
-        line += f" {text}" if line and not (is_unspaced(line[-1]) and is_unspaced(text[0])) else text
-    return line
-
-
-def _duration(words: Sequence[Word]) -> float:
-    return words[-1].end - words[0].start
-
-
-def _placed(groups: Sequence[Sequence[Word]], until: int) -> tuple[Cue, ...]:
-    """Start rounded down and end up to the millisecond, then made to fit: before the next cue, within the clip, at most 7 s.
-
-    Each lasts a millisecond at least, unless the clip has fewer of them than cues.
-    """
-    least = min(1, until // len(groups)) if groups else 0
-    starts = _starts(groups, until, least)
-    return tuple(
-        Cue(start, _end(group, start, following, least), _lines([word.text for word in group]) or (group[0].text,))
-        for group, start, following in zip(groups, starts, [*starts, until][1:], strict=True)
-    )
-
-
-def _starts(groups: Sequence[Sequence[Word]], until: int, least: int) -> list[int]:
-    starts: list[int] = []
-    for n, group in enumerate(groups):
-        latest = until - (len(groups) - n) * least
-        earliest = starts[-1] + least if starts else 0
-        starts.append(max(earliest, min(_milliseconds(group[0].start, math.floor), latest)))
-    return starts
-
-
-def _end(group: Sequence[Word], start: int, following: int, least: int) -> int:
-    spoken = _milliseconds(group[-1].end, math.ceil)
-    held = max(spoken, start + least, start + math.ceil(SHORTEST_SECONDS * 1000))
-    return min(held, following, start + math.floor(CUE_SECONDS * 1000))
-
-
-def _milliseconds(seconds: float, rounded: Callable[[float], int]) -> int:
-    """1.001 s is 1001 ms, though 1.001 * 1000 is a little less."""
-    return rounded(round(seconds * 1000, 3))
-
-
-def _stamp(milliseconds: int) -> str:
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d},{rest % 1000:03d}"
+def _cue(edited: EditedCue) -> Cue:
+    lines = tuple(line for line in map(clean, edited.lines) if line)
+    timed = iter(spread(" ".join(lines), edited.start / 1000, edited.end / 1000))
+    return Cue(edited.start, edited.end, lines, tuple(tuple(next(timed) for _ in line.split()) for line in lines))

@@ -1,39 +1,48 @@
-"""What a provider of transcripts promises. The providers are local.py and groq.py."""
+"""What a provider of transcripts promises. The providers are local.py and groq.py; kept.py and fallback.py are wrapped around them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from services.asr.languages import is_known
-from services.asr.model import find_model, is_english_only
-from services.asr.settings import AsrSettings
+from libs.common.domain.failures import Code, Failure
+from libs.common.domain.languages import Abilities
 from services.asr.transcript import Transcript
+from services.asr.wish import Wish
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """A FLAC file, 16 kHz mono, and how many seconds it lasts."""
+    """A FLAC file, 16 kHz mono, and how many seconds it lasts. The folder is the transcriber's too, for other forms of it."""
 
     path: Path
     seconds: float
 
 
 class Transcriber(Protocol):
-    async def transcribe(self, audio: Audio, *, language: str) -> Transcript:
-        """The words of the audio; none for silence. `language` is ISO 639-1, or `auto`.
+    @property
+    def provider(self) -> str: ...
 
-        Raises Failure, within ASR_REQUEST_TIMEOUT_MS of the provider's beginning; a cancelled call leaves nothing running.
+    @property
+    def model(self) -> str: ...
+
+    def refusal(self, wish: Wish) -> Failure | None:
+        """Why the model can't do this; None when it can."""
+        ...
+
+    async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
+        """The words of the audio; none for silence.
+
+        Raises Failure, within ASR_REQUEST_TIMEOUT_MS of each request's beginning; a cancelled call leaves nothing running.
         """
         ...
 
 
-def supports(settings: AsrSettings, language: str) -> bool:
-    """Whether the provider and model in use can transcribe this language; an English-only one would invent English."""
-    if settings.asr_provider == "local" and _is_english_only(settings.asr_model):
-        return language in {"auto", "en"}
-    return language == "auto" or is_known(language)
-
-
-def _is_english_only(model: str) -> bool:
-    folder = find_model(model)
-    return folder is not None and is_english_only(folder)
+def refusal(able: Abilities, wish: Wish) -> Failure | None:
+    """What a model can't do it is not asked for: an English-only one would invent English, a turbo one not translate."""
+    if wish.task == "translate" and not able.translates:
+        return Failure(Code.VALIDATION_FAILED, f"subtitleTask: the speech model '{able.model}' can't translate")
+    if wish.language != "auto" and wish.language not in able.languages:
+        return Failure(
+            Code.VALIDATION_FAILED, f"subtitleLang: the speech model '{able.model}' doesn't know the language '{wish.language[:20]}'"
+        )
+    return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from services.asr.languages import UNDETERMINED, iso_code
+from libs.common.domain.languages import UNDETERMINED, iso_code
 
 SEARCH_AHEAD = 40
 """Characters of running text that may lie between one word and the next before the two are taken for different texts."""
@@ -23,13 +23,18 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """The words in the order of the text. `language` is ISO 639-1, or `und`."""
+    """The words in the order of the text. `language` is ISO 639-1, or `und`; provider and model are those that really did it.
+
+    `fell_back`: in place of another. `reused`: it was there already, or another job asked for it at the same time.
+    """
 
     language: str
     words: tuple[Word, ...] = ()
     provider: str
     model: str
     audio_seconds: float
+    fell_back: bool = False
+    reused: bool = False
 
 
 class UnreadableError(ValueError):
@@ -217,7 +222,8 @@ def _dicts(value: object) -> list[dict[str, Any]]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """Half a surrogate pair, which JSON can name and UTF-8 can't write, becomes a question mark."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _seconds(value: object) -> float | None:

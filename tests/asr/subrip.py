@@ -2,7 +2,7 @@
 
 import re
 
-from services.asr.subtitles import Cue
+from services.asr.cues import Cue
 
 _BLOCK = re.compile(r"(\d+)\n(\d\d):(\d\d):(\d\d),(\d{3}) --> (\d\d):(\d\d):(\d\d),(\d{3})\n(.+(?:\n.+)?)\n\n")
 

@@ -15,7 +15,7 @@ def test_the_command_reads_nothing_but_the_clip_and_pads_its_sound_to_the_clips_
         " -protocol_whitelist file -format_whitelist mov -f mov -threads 1 -i clip.mp4"
         " -map 0:a:0 -vn -sn -dn -map_metadata -1"
         " -af aresample=16000:async=1:min_hard_comp=0.01:first_pts=0,apad -t 12.500000"
-        " -ac 1 -threads 1 -c:a flac -f flac clip.flac"
+        " -ac 1 -threads 1 -c:a flac -flags:a +bitexact -fflags +bitexact -f flac clip.flac"
     )
 
 

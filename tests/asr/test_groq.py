@@ -3,7 +3,8 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,18 @@ from structlog.testing import capture_logs
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.settings import SettingsError
-from services.asr.groq import open_groq, seconds_of
+from services.asr.groq import open_groq
 from services.asr.metrics import ASR_AUDIO_SECONDS, ASR_ERRORS
 from services.asr.settings import AsrSettings
-from services.asr.transcriber import Audio, supports
+from services.asr.transcriber import Audio
 from services.asr.transcript import Transcript
-from tests.asr.fake_groq import WORDS, FakeGroq, fake_groq
+from services.asr.wish import Wish
+from tests.asr.fake_groq import TRANSLATED, WORDS, FakeGroq, fake_groq
 from tests.asr.settings import asr_settings
+from tests.asr.sounds import tone
 
 KEY = "gsk_the-key-of-this-test"
+ANY = Wish()
 
 
 @pytest.fixture
@@ -30,32 +34,30 @@ async def groq() -> AsyncIterator[FakeGroq]:
 
 @pytest.fixture
 def audio(tmp_path: Path) -> Audio:
-    path = tmp_path / "clip.flac"
-    path.write_bytes(b"fLaC" + bytes(1000))
-    return Audio(path, 2.0)
+    return tone(tmp_path)
 
 
 def settings_for(groq: FakeGroq, **variables: object) -> AsrSettings:
     return asr_settings(**{"asr_provider": "groq", "groq_api_key": KEY, "asr_base_url": groq.url} | variables)
 
 
-async def transcribed(groq: FakeGroq, audio: Audio, *, language: str = "auto", **variables: object) -> Transcript:
+async def transcribed(groq: FakeGroq, audio: Audio, wish: Wish = ANY, **variables: object) -> Transcript:
     async with open_groq(settings_for(groq, **variables)) as transcriber:
-        return await transcriber.transcribe(audio, language=language)
+        return await transcriber.transcribe(audio, wish)
 
 
-async def failure(groq: FakeGroq, audio: Audio, **variables: object) -> Failure:
+async def failure(groq: FakeGroq, audio: Audio, wish: Wish = ANY, **variables: object) -> Failure:
     with pytest.raises(Failure) as raised:
-        await transcribed(groq, audio, **variables)
+        await transcribed(groq, audio, wish, **variables)
     return raised.value
 
 
 async def test_the_request_is_one_that_groq_takes_and_the_answer_has_words(groq: FakeGroq, audio: Audio):
-    transcript = await transcribed(groq, audio, language="en")
+    transcript = await transcribed(groq, audio, Wish("en"))
     (request,) = groq.requests
     assert request.path == "/openai/v1/audio/transcriptions"
     assert request.authorization == f"Bearer {KEY}"
-    assert (request.file_name, request.file_type, request.file_size) == ("clip.flac", "audio/flac", 1004)
+    assert (request.file_name, request.file_type, request.content) == ("clip.flac", "audio/flac", audio.path.read_bytes())
     assert request.fields == {
         "model": ["whisper-large-v3-turbo"],
         "language": ["en"],
@@ -74,7 +76,7 @@ async def test_auto_asks_for_no_language_and_reports_the_one_heard(groq: FakeGro
 
 
 async def test_a_language_goes_out_by_whispers_code_and_comes_back_by_iso(groq: FakeGroq, audio: Audio):
-    assert (await transcribed(groq, audio, language="jv")).language == "jv"
+    assert (await transcribed(groq, audio, Wish("jv"))).language == "jv"
     assert groq.requests[0].fields["language"] == ["jw"]
 
 
@@ -84,8 +86,56 @@ async def test_another_server_is_asked_under_its_own_prefix(groq: FakeGroq, audi
     assert [request.path for request in groq.requests] == ["/v1/audio/transcriptions", "/gateway/v1/audio/transcriptions"]
 
 
+async def test_the_prompts_end_goes_along(groq: FakeGroq, audio: Audio):
+    await transcribed(groq, audio, Wish(prompt=" Dickens,\nthe Marquis  St. Evrémonde "))
+    await transcribed(groq, audio, Wish(prompt="name " * 1000 + "last"))
+    assert [request.fields["prompt"] for request in groq.requests] == [["Dickens, the Marquis St. Evrémonde"], ["name " * 111 + "last"]]
+
+
+async def test_a_translation_is_asked_of_its_own_endpoint_and_is_english(groq: FakeGroq, audio: Audio):
+    groq.says(body=TRANSLATED)
+    transcript = await transcribed(groq, audio, Wish("fr", prompt="Dickens", task="translate"), groq_model="whisper-large-v3")
+    (request,) = groq.requests
+    assert request.path == "/openai/v1/audio/translations"
+    assert request.fields == {
+        "model": ["whisper-large-v3"],
+        "prompt": ["Dickens"],
+        "response_format": ["verbose_json"],
+        "temperature": ["0"],
+    }
+    assert [word.text for word in transcript.words] == ["Hello", "there."]
+    assert (transcript.language, transcript.words[0].start, transcript.words[-1].end) == ("en", 0.2, 1.2)
+
+
+async def test_a_turbo_model_is_not_asked_to_translate(groq: FakeGroq, audio: Audio):
+    failed = await failure(groq, audio, Wish(task="translate"))
+    assert (failed.code, groq.requests) == (Code.VALIDATION_FAILED, [])
+    assert failed.message.startswith("subtitleTask: ")
+
+
+async def test_audio_that_the_provider_makes_nothing_of_is_asked_once_more(groq: FakeGroq, audio: Audio):
+    groq.says(422, {"error": {"message": "hallucinations"}})
+    assert (await transcribed(groq, audio)).words
+    assert len(groq.requests) == 2
+
+
+async def test_audio_that_the_provider_makes_nothing_of_twice_is_given_up(groq: FakeGroq, audio: Audio):
+    for _ in range(3):
+        groq.says(422, {"error": {"message": "hallucinations"}})
+    failed = await failure(groq, audio)
+    assert (failed.code, failed.retryable, len(groq.requests)) == (Code.SOURCE_UNREADABLE, False, 2)
+
+
+async def test_a_rate_limit_until_a_date_is_believed(groq: FakeGroq, audio: Audio):
+    then = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    groq.says(429, {"error": {"message": "Rate limit reached"}}, headers={"Retry-After": then})
+    failed = await failure(groq, audio)
+    assert failed.retry_after == pytest.approx(90, abs=5)
+    assert not failed.charged
+
+
 async def test_a_language_that_whisper_does_not_know_is_not_asked_for(groq: FakeGroq, audio: Audio):
-    failed = await failure(groq, audio, language="zz")
+    failed = await failure(groq, audio, Wish("zz"))
     assert (failed.code, groq.requests) == (Code.VALIDATION_FAILED, [])
 
 
@@ -98,8 +148,6 @@ async def test_a_language_that_whisper_does_not_know_is_not_asked_for(groq: Fake
         (404, Code.FORBIDDEN, False),
         (408, Code.RETRYABLE_ERROR, True),
         (409, Code.RETRYABLE_ERROR, True),
-        (413, Code.INPUT_TOO_LARGE, False),
-        (422, Code.SOURCE_UNREADABLE, False),
         (498, Code.RETRYABLE_ERROR, True),
         (500, Code.RETRYABLE_ERROR, True),
         (502, Code.RETRYABLE_ERROR, True),
@@ -184,14 +232,6 @@ async def test_silence_is_an_empty_transcript_and_audio_is_counted(groq: FakeGro
     assert ASR_AUDIO_SECONDS.labels("groq")._value.get() == before + 2.0
 
 
-def test_retry_after_may_be_a_date():
-    now = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-    assert seconds_of("Sat, 21 Nov 2026 12:01:30 GMT", now) == 90.0
-    assert seconds_of("Sat, 21 Nov 2026 11:00:00 GMT", now) == 0.0
-    assert seconds_of("nan", now) is None
-    assert seconds_of("1e300", now) == 86_400.0
-
-
 def test_groq_without_a_key_is_refused_at_the_start():
     with pytest.raises(SettingsError, match="GROQ_API_KEY is required"):
         asr_settings(asr_provider="groq")
@@ -205,11 +245,3 @@ def test_a_base_url_that_is_none_is_refused_at_the_start():
 def test_a_model_that_is_not_there_is_refused_at_the_start():
     with pytest.raises(SettingsError, match="ASR_MODEL"):
         asr_settings(asr_model="/no/such/folder")
-
-
-@pytest.mark.parametrize(
-    ("provider", "language", "able"),
-    [("local", "en", True), ("local", "auto", True), ("local", "de", False), ("groq", "de", True), ("groq", "xx", False)],
-)
-def test_what_a_provider_can_transcribe_is_known_beforehand(provider: str, language: str, *, able: bool):
-    assert supports(asr_settings(asr_provider=provider, groq_api_key="k"), language) is able

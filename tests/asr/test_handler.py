@@ -1,23 +1,30 @@
 """From a clip in S3 to its subtitles in S3: real ffmpeg, real S3, real speech."""
 
 import asyncio
+import io
+import json
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import webvtt
 
 from libs.common.domain.events import AsrDone, ClipUploaded
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import fold
 from libs.common.runtime.context import Context
 from libs.common.runtime.object_store import ObjectStore, open_object_store
+from services.asr.cues import Cue
 from services.asr.handler import transcribe_clip
 from services.asr.local import open_local
+from services.asr.rules import HORIZONTAL
 from services.asr.settings import AsrSettings
-from services.asr.subtitles import Cue
 from services.asr.transcriber import Audio, Transcriber
+from services.asr.transcript import Word
+from services.asr.wish import Wish
+from tests.asr.judging import violations
 from tests.asr.recordings import BECKETT, TWO_CITIES, Recording, word_error_rate
 from tests.asr.settings import asr_settings
 from tests.asr.subrip import parsed
@@ -86,9 +93,13 @@ class Asr:
         self.progress.append(progress)
 
     async def cues(self, done: AsrDone) -> list[Cue]:
-        info = await self.objects.results.head(done.srt_key)
+        return parsed(await self.text(done.srt_key))
+
+    async def text(self, key: str | None) -> str:
+        assert key
+        info = await self.objects.results.head(key)
         assert info
-        return parsed((await self.objects.results.read(done.srt_key, 0, info.size)).decode() if info.size else "")
+        return (await self.objects.results.read(key, 0, info.size)).decode() if info.size else ""
 
 
 @pytest.fixture
@@ -110,13 +121,21 @@ async def test_a_clips_speech_becomes_its_subtitles(asr: Asr):
     assert word_error_rate(text_of(cues), TWO_CITIES.text) < 0.05
     assert done == AsrDone(
         srt_key=f"results/{asr.job_id}/clip.srt",
+        vtt_key=f"results/{asr.job_id}/clip.vtt",
+        text_key=f"results/{asr.job_id}/clip.txt",
+        json_key=f"results/{asr.job_id}/clip.json",
         language="en",
         provider="local",
         model="tiny.en",
         cues=len(cues),
         audio_seconds=pytest.approx(44.3, abs=0.01),
     )
-    assert all(cue.end <= 44_300 for cue in cues)
+    document = json.loads(await asr.text(done.json_key))
+    words = [Word(word["word"], word["start"], word["end"]) for word in document["words"]]
+    assert violations(cues, words, HORIZONTAL, seconds=44.3, language="en") == []
+    assert [tuple(cue["lines"]) for cue in document["cues"]] == [cue.lines for cue in cues]
+    assert word_error_rate(await asr.text(done.text_key), TWO_CITIES.text) < 0.05
+    assert len(webvtt.from_buffer(io.StringIO(await asr.text(done.vtt_key)))) == len(cues)
     assert asr.progress == sorted(asr.progress)
 
 
@@ -135,6 +154,8 @@ async def test_a_clip_without_sound_gets_an_empty_file_and_a_warning(asr: Asr):
     assert await asr.cues(done) == []
     assert [notice.code for notice in done.warnings] == ["NO_AUDIO"]
     assert (done.cues, done.audio_seconds, done.language) == (0, 0.0, "de")
+    assert (await asr.text(done.vtt_key), await asr.text(done.text_key)) == ("WEBVTT\n\n", "")
+    assert json.loads(await asr.text(done.json_key)) == {"language": "de", "duration": 2.0, "cues": [], "words": []}
 
 
 async def test_a_clip_in_which_nobody_speaks_gets_an_empty_file_and_a_warning(asr: Asr):
@@ -172,5 +193,5 @@ async def test_a_cancelled_job_leaves_the_recogniser_fit_for_the_next(asr: Asr):
     clip = await asr.clip(*PICTURE, *speech(BECKETT), seconds=9.9)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asr.answers(clip), timeout=0.3)
-    transcript = await asr.tools.transcribe(Audio(BECKETT.path, BECKETT.seconds), language="en")
+    transcript = await asr.tools.transcribe(Audio(BECKETT.path, BECKETT.seconds), Wish("en"))
     assert transcript.words

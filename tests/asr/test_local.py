@@ -14,6 +14,7 @@ from libs.common.domain.failures import Code, Failure
 from services.asr.local import LocalTranscriber, Recogniser, open_local
 from services.asr.metrics import ASR_ERRORS
 from services.asr.transcriber import Audio, Transcriber
+from services.asr.wish import Wish
 from tests.asr.recordings import BECKETT, TWO_CITIES, Recording, word_error_rate
 from tests.asr.settings import asr_settings
 
@@ -64,7 +65,7 @@ def is_gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("recording", [TWO_CITIES, BECKETT], ids=lambda recording: recording.name)
 async def test_recorded_speech_is_transcribed_with_under_5_percent_of_words_wrong(transcriber: Transcriber, recording: Recording):
-    transcript = await transcriber.transcribe(speech(recording), language="en")
+    transcript = await transcriber.transcribe(speech(recording), Wish("en"))
     assert word_error_rate(" ".join(word.text for word in transcript.words), recording.text) < 0.05
     assert (transcript.language, transcript.provider, transcript.model) == ("en", "local", "tiny.en")
     assert transcript.audio_seconds == pytest.approx(recording.seconds, abs=0.01)
@@ -73,13 +74,13 @@ async def test_recorded_speech_is_transcribed_with_under_5_percent_of_words_wron
 
 
 async def test_silence_gives_no_words(transcriber: Transcriber, tmp_path: Path):
-    transcript = await transcriber.transcribe(silence(tmp_path), language="auto")
+    transcript = await transcriber.transcribe(silence(tmp_path), Wish())
     assert (transcript.words, transcript.language) == ((), "und")
 
 
 async def test_a_language_that_the_model_cannot_do_is_refused_not_invented(transcriber: Transcriber):
     with pytest.raises(Failure) as raised:
-        await transcriber.transcribe(speech(BECKETT), language="de")
+        await transcriber.transcribe(speech(BECKETT), Wish("de"))
     assert raised.value.code is Code.VALIDATION_FAILED
     assert not raised.value.retryable
 
@@ -88,14 +89,14 @@ async def test_a_recogniser_killed_in_a_request_is_a_retryable_failure_and_the_n
     async with one_recogniser() as (transcriber, recogniser):
         before = ASR_ERRORS.labels("local", Code.RETRYABLE_ERROR)._value.get()
         first = suspended(recogniser)
-        asking = asyncio.create_task(transcriber.transcribe(speech(BECKETT), language="en"))
+        asking = asyncio.create_task(transcriber.transcribe(speech(BECKETT), Wish("en")))
         await asyncio.wait([asking], timeout=0.1)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(Failure) as raised:
             await asking
         assert raised.value.code is Code.RETRYABLE_ERROR
         assert ASR_ERRORS.labels("local", Code.RETRYABLE_ERROR)._value.get() == before + 1
-        assert (await transcriber.transcribe(speech(BECKETT), language="en")).words
+        assert (await transcriber.transcribe(speech(BECKETT), Wish("en"))).words
         assert recogniser.pid != first
 
 
@@ -103,16 +104,16 @@ async def test_a_cancelled_request_kills_its_recogniser_at_once():
     async with one_recogniser() as (transcriber, recogniser):
         pid = suspended(recogniser)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(transcriber.transcribe(speech(BECKETT), language="en"), timeout=0.1)
+            await asyncio.wait_for(transcriber.transcribe(speech(BECKETT), Wish("en")), timeout=0.1)
         assert is_gone(pid)
-        assert (await transcriber.transcribe(speech(BECKETT), language="en")).words
+        assert (await transcriber.transcribe(speech(BECKETT), Wish("en"))).words
 
 
 async def test_a_request_past_its_time_limit_is_a_retryable_failure_and_kills_its_recogniser():
     async with one_recogniser(asr_request_timeout_ms=100) as (transcriber, recogniser):
         pid = suspended(recogniser)
         with pytest.raises(Failure) as raised:
-            await transcriber.transcribe(speech(BECKETT), language="en")
+            await transcriber.transcribe(speech(BECKETT), Wish("en"))
         assert raised.value.code is Code.RETRYABLE_ERROR
         assert is_gone(pid)
 
@@ -120,15 +121,15 @@ async def test_a_request_past_its_time_limit_is_a_retryable_failure_and_kills_it
 async def test_a_file_that_cannot_be_read_breaks_only_its_own_request(tmp_path: Path):
     async with one_recogniser() as (transcriber, _):
         with pytest.raises(Failure) as raised:
-            await transcriber.transcribe(Audio(tmp_path / "none.flac", 5.0), language="en")
+            await transcriber.transcribe(Audio(tmp_path / "none.flac", 5.0), Wish("en"))
         assert raised.value.code is Code.RETRYABLE_ERROR
-        assert (await transcriber.transcribe(speech(BECKETT), language="en")).words
+        assert (await transcriber.transcribe(speech(BECKETT), Wish("en"))).words
 
 
 async def test_requests_queue_for_the_one_warm_recogniser():
     async with one_recogniser() as (transcriber, recogniser):
         pid = recogniser.pid
-        transcripts = await asyncio.gather(*(transcriber.transcribe(speech(BECKETT), language="auto") for _ in range(3)))
+        transcripts = await asyncio.gather(*(transcriber.transcribe(speech(BECKETT), Wish()) for _ in range(3)))
         assert [word_error_rate(" ".join(word.text for word in each.words), BECKETT.text) for each in transcripts] == [0, 0, 0]
         assert recogniser.pid == pid
 
@@ -146,5 +147,5 @@ async def test_nothing_is_left_in_the_home_folder_nor_reported(tmp_path: Path, m
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     async with one_recogniser() as (local, _):
-        await local.transcribe(speech(BECKETT), language="en")
+        await local.transcribe(speech(BECKETT), Wish("en"))
     assert list(tmp_path.rglob("*")) == []

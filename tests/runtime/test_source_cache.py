@@ -3,14 +3,14 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.source_cache import Claimed, Fetched, Section, open_source_cache
+from libs.common.runtime.source_cache import Claimed, Fetched, Section, fetched_once, open_source_cache
 from tests.runtime.fetching import TEN, WHOLE, Fetcher, Watched, a_source, asking, of, soon
 
 
@@ -43,6 +43,17 @@ async def test_a_later_asker_gets_what_is_there_as_it_was_given(replicas: list[W
     later = Fetcher.quick()
     assert await asking(replicas[1], source, later) == first
     assert later.ids == []
+
+
+async def test_what_has_no_object_is_kept_as_well(replicas: list[Watched]) -> None:
+    source, words, fetch_ids = a_source(), Fetched(WHOLE, None, b'{"words": []}'), []
+
+    async def transcribe(fetch_id: UUID) -> Fetched:
+        fetch_ids.append(fetch_id)
+        return words
+
+    assert [await fetched_once(replica, source, WHOLE, transcribe, ttl=60) for replica in replicas] == [words, words]
+    assert len(fetch_ids) == 1
 
 
 async def test_other_sections_and_other_sources_are_fetched_at_the_same_time(cache: Watched) -> None:

@@ -126,7 +126,7 @@ async def test_a_claim_that_stops_in_the_middle_holds_up_no_one_for_long(servers
 
 async def test_a_short_outage_of_the_database_does_not_cost_the_fetch(local: LocalServers, cache: Watched) -> None:
     source, fetch = a_source(), Fetcher()
-    holder = asking(cache, source, fetch, lease=6)
+    holder = asking(cache, source, fetch, lease=12)
     await soon(fetch.begun.wait())
     await local.postgres.kill()
     try:

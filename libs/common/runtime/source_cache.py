@@ -1,4 +1,4 @@
-"""Sources fetched from URLs, kept for the next job: who fetches, who waits, and what is there. Its SQL is in source_cache.sql.
+"""Sources fetched from URLs, and transcripts, kept for the next job: who fetches, who waits, what is there. SQL: source_cache.sql.
 
 `fetched_once` is the way in. The objects themselves are the caller's and the janitor's; here are only their names.
 """
@@ -20,6 +20,8 @@ from libs.common.runtime.telemetry import logger
 log = logger(__name__)
 LEASE = 30.0
 """Seconds after which a fetch whose holder is silent is another's."""
+RENEW_AGAIN = 1.0
+"""Seconds after which a lease that could not be renewed is tried again."""
 POLL = 0.25
 """Seconds between two looks at a fetch that is waited for."""
 RELEASE_WAIT = 3.0
@@ -40,10 +42,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A part of a source as an object in S3. `result` is JSON that the cache keeps as it is."""
+    """A part of a source as an object in S3; of a transcript, the result alone. `result` is JSON that the cache keeps as it is."""
 
     section: Section
-    object_key: str
+    object_key: str | None
     result: bytes
 
 
@@ -214,7 +216,7 @@ async def _fetch(cache: SourceCache, fetch_id: UUID, fetch: Callable[[UUID], Awa
                 await cache.fail(fetch_id, classify(error))
             raise
         if not await cache.finish(fetch_id, fetched, ttl):
-            log.warning("fetched source not kept: another worker took over", fetch_id=str(fetch_id))
+            log.warning("what was fetched is not kept: another worker took over", fetch_id=str(fetch_id))
         return fetched
 
 
@@ -231,19 +233,20 @@ async def _held(cache: SourceCache, fetch_id: UUID, lease: float) -> AsyncIterat
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise Failure(Code.RETRYABLE_ERROR, "the download was handed to another worker", charged=False) from error
+        raise Failure(Code.RETRYABLE_ERROR, "the work was handed to another worker", charged=False) from error
 
 
 async def _keep(cache: SourceCache, fetch_id: UUID, lease: float, limit: asyncio.Timeout) -> None:
-    """Renew three times in a lease, so that a short outage of the database doesn't cost the fetch."""
-    now = asyncio.get_running_loop().time
+    """Renew three times in a lease, and again soon where that fails, so that a short outage of the database doesn't cost the fetch."""
+    now, pause = asyncio.get_running_loop().time, lease / 3
     while True:
-        await asyncio.sleep(lease / 3)
-        asked = now()
+        await asyncio.sleep(pause)
+        asked, pause = now(), lease / 3
         try:
             held = await cache.hold(fetch_id, lease)
         except Failure as failure:
             log.warning("lease not renewed", fetch_id=str(fetch_id), error=failure.message)
+            pause = min(RENEW_AGAIN, pause)
             continue
         if limit.expired():
             return

@@ -1,0 +1,133 @@
+"""The local model takes over for a provider that is down, out of quota, or refuses us: a real one, for the fake server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.settings import SettingsError
+from services.asr.breaker import Guarded
+from services.asr.fallback import FallingBack
+from services.asr.groq import open_groq
+from services.asr.local import open_local
+from services.asr.metrics import ASR_FALLBACKS
+from services.asr.transcriber import Audio, Transcriber
+from services.asr.wish import Wish
+from tests.asr.fake_groq import FakeGroq, fake_groq
+from tests.asr.recordings import BECKETT, word_error_rate
+from tests.asr.settings import asr_settings
+from tests.asr.sounds import spoken
+
+ENGLISH = Wish("en")
+
+
+@pytest.fixture(scope="module")
+async def local() -> AsyncIterator[Transcriber]:
+    async with open_local(asr_settings(asr_beam=1)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def groq() -> AsyncIterator[FakeGroq]:
+    async with fake_groq() as server:
+        yield server
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Audio:
+    return spoken(tmp_path, BECKETT)
+
+
+@asynccontextmanager
+async def falling_back(groq: FakeGroq, local: Transcriber, timeout_ms: int = 120_000) -> AsyncIterator[FallingBack]:
+    settings = asr_settings(asr_provider="groq", groq_api_key="k", asr_base_url=groq.url, asr_request_timeout_ms=timeout_ms)
+    async with open_groq(settings) as first:
+        yield FallingBack(Guarded(first, local, 30), local, 30)
+
+
+def taken_over(reason: str) -> float:
+    return float(ASR_FALLBACKS.labels(reason)._value.get())
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "reason"),
+    [
+        (503, {}, "failing"),
+        (498, {}, "failing"),
+        (429, {"Retry-After": "3600"}, "quota"),
+        (401, {}, "forbidden"),
+    ],
+)
+async def test_the_local_model_takes_over_and_the_provider_is_left_alone(
+    groq: FakeGroq, local: Transcriber, audio: Audio, status: int, headers: dict[str, str], reason: str
+):
+    before = taken_over(reason)
+    groq.says(status, {"error": {}}, headers=headers)
+    async with falling_back(groq, local) as transcriber:
+        first, second = [await transcriber.transcribe(audio, ENGLISH) for _ in range(2)]
+    assert word_error_rate(" ".join(word.text for word in first.words), BECKETT.text) < 0.05
+    assert (first.provider, first.model, first.fell_back) == ("local", "tiny.en", True)
+    assert second == first
+    assert len(groq.requests) == 1
+    assert taken_over(reason) == before + 2
+
+
+async def test_a_time_out_is_waited_for_once(groq: FakeGroq, local: Transcriber, audio: Audio):
+    groq.says(hangs=True)
+    async with falling_back(groq, local, timeout_ms=300) as transcriber:
+        assert (await transcriber.transcribe(audio, ENGLISH)).fell_back
+        assert (await transcriber.transcribe(audio, ENGLISH)).fell_back
+        transcriber.first.breaker.rests_until = 0
+        answered = await transcriber.transcribe(audio, ENGLISH)
+    assert (answered.provider, answered.fell_back) == ("groq", False)
+    assert len(groq.requests) == 2
+
+
+async def test_a_refused_key_is_the_operators_to_mend_and_costs_no_subtitles(groq: FakeGroq, local: Transcriber, audio: Audio):
+    groq.says(401, {"error": {"message": "Invalid API Key"}})
+    with capture_logs() as logs:
+        async with falling_back(groq, local) as transcriber:
+            assert (await transcriber.transcribe(audio, ENGLISH)).words
+    assert "another transcriber takes over" in [line["event"] for line in logs if line["log_level"] == "error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "code"), [(429, {"Retry-After": "7"}, Code.RETRYABLE_ERROR), (400, {}, Code.SOURCE_UNREADABLE)]
+)
+async def test_a_short_rate_limit_is_waited_out_and_bad_audio_is_bad_for_both(
+    groq: FakeGroq, local: Transcriber, audio: Audio, status: int, headers: dict[str, str], code: Code
+):
+    groq.says(status, {"error": {}}, headers=headers)
+    async with falling_back(groq, local) as transcriber:
+        with pytest.raises(Failure) as raised:
+            await transcriber.transcribe(audio, ENGLISH)
+        assert raised.value.code is code
+        assert (await transcriber.transcribe(audio, ENGLISH)).provider == "groq"
+
+
+async def test_a_language_that_the_local_model_cannot_do_waits_for_the_provider(groq: FakeGroq, local: Transcriber, audio: Audio):
+    groq.says(503, {"error": {}})
+    async with falling_back(groq, local) as transcriber:
+        with pytest.raises(Failure) as raised:
+            await transcriber.transcribe(audio, Wish("de"))
+        assert raised.value.retryable
+        assert (await transcriber.transcribe(audio, Wish("de"))).provider == "groq"
+
+
+async def test_a_cancelled_request_is_not_taken_over(groq: FakeGroq, local: Transcriber, audio: Audio):
+    groq.says(hangs=True)
+    async with falling_back(groq, local) as transcriber:
+        asking = asyncio.create_task(transcriber.transcribe(audio, ENGLISH))
+        await groq.asked.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
+def test_a_fallback_without_its_model_is_refused_at_the_start():
+    with pytest.raises(SettingsError, match="ASR_MODEL"):
+        asr_settings(asr_provider="groq", groq_api_key="k", asr_fallback="local", asr_model="/no/such/folder")
