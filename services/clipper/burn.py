@@ -1,21 +1,37 @@
 """burner: AsrDone -> ClipBurned. Draws the subtitles into the clip's picture, as a second MP4."""
 
+import asyncio
+from dataclasses import dataclass
+from fractions import Fraction
+
 from libs.common.domain.events import AsrDone, ClipBurned, ClipUploaded
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.media import Media
+from libs.common.runtime.media import Media, input_options
 from libs.common.runtime.probe import probe
+from libs.common.runtime.process import run
 from libs.common.runtime.telemetry import logger
-from services.clipper.ffmpeg_plan import BURNED, CLIP, FONTS, SUBTITLES, burn_command
+from services.clipper.captions import Caption, captions_of_json, captions_of_srt
+from services.clipper.ffmpeg_plan import BURNED, CLIP, Encoding, burn_command
 from services.clipper.output_checks import Expected, Sight
-from services.clipper.rendering import ClipperContext, encode, encoding, limits
-from services.clipper.settings import ClipperSettings
-from services.clipper.subtitle_style import Look, ass
+from services.clipper.rendering import ClipperContext, encode, limits
+from services.clipper.subtitle_files import Shown, write_subtitles
 from services.clipper.verification import look, verified
 
 log = logger(__name__)
 
-SRT = "clip.srt"
 SIDEWAYS = (90, 270)
+HDR_WHITE = {"smpte2084": 0.58, "arib-std-b67": 0.75}
+"""Of the curves of HDR, the level of a sheet of white paper (ITU-R BT.2408): full level would be a lamp."""
+MOST_STRETCHED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The picture as it is shown: its size in square pixels, whether the file's are others, and the level of white, 1 but for HDR."""
+
+    size: tuple[int, int]
+    is_stretched: bool
+    white: float
 
 
 async def burn_subtitles(event: AsrDone, ctx: ClipperContext) -> ClipBurned:
@@ -23,13 +39,19 @@ async def burn_subtitles(event: AsrDone, ctx: ClipperContext) -> ClipBurned:
     key = f"results/{ctx.job_id}/{BURNED}"
     if event.cues == 0 or not clip.has_video:
         return await _unchanged(clip, key, ctx)
-    await _download(event, clip, ctx)
+    await ctx.objects.results.download(clip.video_key, ctx.scratch / CLIP)
+    captions = await _captions(event, ctx)
+    await ctx.progress(0.1)
     media = await probe(str(ctx.scratch / CLIP), "mov", program=ctx.settings.ffprobe_bin, limits=limits(ctx.settings))
-    if not _write_subtitles(media, ctx):
+    screen = await _screen(media, ctx)
+    style = ctx.job.requested.subtitle_style if ctx.job.requested else "default"
+    shown = Shown(captions, event.language, style, screen.size, screen.white)
+    warnings = await asyncio.to_thread(write_subtitles, shown, ctx.settings, ctx.scratch)
+    if warnings is None:
         return await _unchanged(clip, key, ctx)
-    await _render(media, ctx)
+    await _render(media, screen, ctx)
     size = await ctx.objects.results.upload(key, ctx.scratch / BURNED, "video/mp4")
-    return ClipBurned(video_key=key, size=size)
+    return ClipBurned(video_key=key, size=size, warnings=warnings)
 
 
 def _clip(ctx: ClipperContext) -> ClipUploaded:
@@ -44,40 +66,47 @@ async def _unchanged(clip: ClipUploaded, key: str, ctx: ClipperContext) -> ClipB
     return ClipBurned(video_key=key, size=clip.size)
 
 
-async def _download(event: AsrDone, clip: ClipUploaded, ctx: ClipperContext) -> None:
-    await ctx.objects.results.download(clip.video_key, ctx.scratch / CLIP)
-    await ctx.objects.results.download(event.srt_key, ctx.scratch / SRT)
-    await ctx.progress(0.1)
+async def _captions(event: AsrDone, ctx: ClipperContext) -> tuple[Caption, ...]:
+    """Of the JSON, which knows the words' times; jobs from before there was one have an SRT alone."""
+    path = ctx.scratch / "subtitles"
+    await ctx.objects.results.download(event.json_key or event.srt_key, path)
+    if event.json_key:
+        return captions_of_json(path.read_bytes())
+    return captions_of_srt(path.read_text(encoding="utf-8-sig", errors="replace"))
 
 
-def _write_subtitles(media: Media, ctx: ClipperContext) -> bool:
-    """SUBTITLES for the picture as it is shown, and FONTS beside it; False when nothing is left to draw."""
-    srt = (ctx.scratch / SRT).read_text(encoding="utf-8-sig", errors="replace")
-    text = ass(srt, _look(ctx.settings), *shown_size(media))
-    if text is None:
-        return False
-    (ctx.scratch / SUBTITLES).write_text(text, encoding="utf-8")
-    if ctx.settings.fonts_dir:
-        (ctx.scratch / FONTS).symlink_to(ctx.settings.fonts_dir.resolve())
-    return True
+async def _screen(media: Media, ctx: ClipperContext) -> Screen:
+    """By what the clip says of its pixels and its curve."""
+    guards = [part for name, value in input_options(CLIP, "mov").items() for part in (f"-{name}", value)]
+    entries = ("-select_streams", "v:0", "-show_entries", "stream=sample_aspect_ratio,color_transfer", "-of", "default", "-i", CLIP)
+    told = await run([ctx.settings.ffprobe_bin, "-v", "error", *guards, *entries], limits=limits(ctx.settings), cwd=ctx.scratch)
+    said = dict(line.split("=", 1) for line in told.stdout.decode(errors="replace").splitlines() if "=" in line)
+    stretch = _stretch(said.get("sample_aspect_ratio", ""))
+    return Screen(shown_size(media, stretch), stretch != 1, HDR_WHITE.get(said.get("color_transfer", ""), 1.0))
 
 
-def _look(settings: ClipperSettings) -> Look:
-    return Look(settings.subtitle_font, settings.subtitle_size, settings.subtitle_outline, settings.subtitle_margin)
+def _stretch(ratio: str) -> Fraction:
+    """How much wider than high a pixel is shown: 1 where the file says nothing, or nothing that can be."""
+    try:
+        stretch = Fraction(ratio.replace(":", "/"))
+    except (ValueError, ZeroDivisionError):
+        return Fraction(1)
+    return stretch if 1 / MOST_STRETCHED <= stretch <= MOST_STRETCHED else Fraction(1)
 
 
-def shown_size(media: Media) -> tuple[int, int]:
-    """Width and height in pixels after rotation: ffmpeg turns the picture before it draws."""
+def shown_size(media: Media, stretch: Fraction = Fraction(1)) -> tuple[int, int]:
+    """Width and height in square pixels after rotation: ffmpeg turns the picture before it draws."""
     if media.video is None or media.video_stream is None:
         raise Failure(Code.SOURCE_UNREADABLE, "the clip has no picture")
-    size = (media.video.width, media.video.height)
+    size = (round(media.video.width * stretch), media.video.height)
     return size[::-1] if media.video_stream.rotation in SIDEWAYS else size
 
 
-async def _render(media: Media, ctx: ClipperContext) -> None:
+async def _render(media: Media, screen: Screen, ctx: ClipperContext) -> None:
     """One encode, held to the clip's own frames and length. Raises Failure(OUTPUT_VERIFICATION_FAILED)."""
     clip = await look(CLIP, [], ctx)
-    command = burn_command(media, encoding(ctx.settings), has_fonts=ctx.settings.fonts_dir is not None)
+    encoding = Encoding(ctx.settings.ffmpeg_bin, ctx.settings.subtitle_crf, ctx.settings.encoder_threads)
+    command = burn_command(media, encoding, is_hdr=screen.white < 1, original_size=screen.size if screen.is_stretched else None)
     ended = await encode(command, ctx, seconds=clip.duration)
     if ended.code:
         log.warning("ffmpeg failed", how="burn", code=ended.code, stderr=ended.stderr[-1000:])

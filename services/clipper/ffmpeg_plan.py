@@ -18,6 +18,7 @@ WINDOW = "window.mp4"
 BURNED = "clip.subbed.mp4"
 SUBTITLES = "subs.ass"
 FONTS = "fonts"
+FONTS_CONFIG = "fonts.conf"
 
 _GLOBAL = ("-hide_banner", "-nostdin", "-v", "error", "-y")
 _PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.5")
@@ -189,13 +190,36 @@ def _audio_encoded(media: Media, plan: CutPlan) -> dict[str, Any]:
     }
 
 
-def burn_command(media: Media, encoding: Encoding, *, has_fonts: bool) -> list[str]:
-    """Renders SUBTITLES into CLIP's picture, as BURNED; FONTS is a folder beside them. All names are ours, so nothing needs escaping."""
-    source = _input(CLIP, "mov", encoding)
-    fonts = f":fontsdir={FONTS}" if has_fonts else ""
-    options = {"filter:v": f"ass=filename={SUBTITLES}{fonts}", **_x264(media, encoding), "c:a": "copy"}
+def burn_command(media: Media, encoding: Encoding, *, is_hdr: bool = False, original_size: tuple[int, int] | None = None) -> list[str]:
+    """Renders SUBTITLES into CLIP's picture, as BURNED, with the fonts of FONTS_CONFIG. All names are ours, so nothing needs escaping.
+
+    What is HDR stays so, in the ten bits that its curve needs; MP4 players take that as H.265.
+    `original_size`: of a picture whose pixels are not square, its size in such as are, for letters as wide as they should be.
+    """
+    squared = f":original_size={original_size[0]}x{original_size[1]}" if original_size else ""
+    picture = {**_x264(media, encoding), **(_x265_of_ten_bits(encoding) if is_hdr else {})}
+    options = {"filter:v": f"ass=filename={SUBTITLES}{squared}", **picture, "c:a": "copy"}
     selectors = [str(index) for index in (media.video_stream and media.video_stream.index, media.audio_index) if index is not None]
-    return [encoding.program, *_GLOBAL, *_PROGRESS, *_to_mp4(source, selectors, BURNED, options)]
+    environment = ("env", "FONTCONFIG_PATH=.", f"FONTCONFIG_FILE={FONTS_CONFIG}")
+    source = _input(CLIP, "mov", encoding)
+    return [*environment, encoding.program, *_GLOBAL, *_PROGRESS, *_to_mp4(source, selectors, BURNED, options)]
+
+
+def _x265_of_ten_bits(encoding: Encoding) -> dict[str, Any]:
+    return {
+        "c:v": "libx265",
+        "pix_fmt": "yuv420p10le",
+        "tag:v": "hvc1",
+        "x265-params": f"log-level=error:pools={encoding.threads}",
+    }
+
+
+def fonts_config() -> str:
+    """fontconfig's own file: the fonts that are linked in FONTS, and none of the machine's, so that a text looks the same everywhere."""
+    return f"""<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir prefix="cwd">{FONTS}</dir><cachedir>fonts.cache</cachedir></fontconfig>
+"""
 
 
 def source_thumb_command(url: str, media: Media, plan: CutPlan, encoding: Encoding) -> list[str]:

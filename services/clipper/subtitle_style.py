@@ -1,69 +1,80 @@
-"""Subtitles as ASS, for libass to draw into the picture: our own style, and text that is only ever text. Pure."""
+"""How burned-in subtitles look: four presets, and what the operator sets about all of them. Pure."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
+from typing import Literal
 
-import pysubs2
+from libs.common.domain.events import SubtitleStyle
 
-WIDEST_LINE = 21.0
-"""Ems that a line of 42 characters takes: the text is made no larger than lets it fit a narrow picture."""
-USABLE_WIDTH = 0.9
-AUTODETECT_DIRECTION = -1
-"""As a style's encoding: libass takes the direction of Arabic and Hebrew from the text itself."""
+Position = Literal["bottom", "top", "middle"]
 
-_EMOJI = re.compile(
-    "[\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff\U0001f004\U0001f0cf\U0001f18e\U0001f191-\U0001f19a\U0001f201-\U0001f265]"
-    "[\U0001f3fb-\U0001f3ff\ufe0f\u20e3\U000e0020-\U000e007f]*\u200d?"
-    "|[\u2300-\u2bff\u3030\u303d\u3297\u3299\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff0-9#*]\ufe0f\u20e3?\u200d?"
-)
-"""What is drawn as a colour picture; libass can't, so it is left out. Text signs such as a note or an arrow stay."""
-_SPACES = re.compile(r"[ \t\u00a0]+")
-_WORD_JOINER = "\u2060"
+COLUMNS, UPRIGHT_COLUMNS = 42, 22
+"""Characters of a full line, in a picture that is wide or square, and in one that is upright (spec section 8)."""
+UPRIGHT = 0.8
+"""Width by height below which a picture is upright."""
+WIDEST_COLUMN = 0.68
+"""Ems of a character in a line of capitals: the text is made no larger than lets a full line of them fit."""
+REGULAR = 400
+WIDER = 0.00047
+"""What a unit of weight adds to the width of Noto Sans, at most: measured of the letters i and l, 14 % for bold."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """`weight` is that of OpenType, 400 for regular; the others multiply what is set, `padding` is ems around the text in its box."""
+
+    weight: int
+    size: float = 1.0
+    outline: float = 1.0
+    padding: float | None = None
+    highlights: bool = False
+
+
+PRESETS: dict[SubtitleStyle, Preset] = {
+    "default": Preset(weight=500),
+    "bold": Preset(weight=700, size=1.15, outline=1.6),
+    "boxed": Preset(weight=500, outline=0.0, padding=0.3),
+    "karaoke": Preset(weight=700, size=1.1, outline=1.4, highlights=True),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """A font family, and sizes in per cent of the picture's height."""
+    """What the operator sets. Sizes are per cent of the picture's height, the safe area's edges of its width too; colours are #RRGGBB.
+
+    `brightness`: of the colours, 0 to 1; less where full white would be a light, as in HDR (ITU-R BT.2408: 58 % of PQ, 75 % of HLG).
+    """
 
     font: str
     size: float
     outline: float
-    margin: float
+    safe_area: float
+    colour: str
+    outline_colour: str
+    highlight: str
+    position: Position
+    brightness: float = 1.0
 
 
-def ass(srt: str, look: Look, width: int, height: int) -> str | None:
-    """The SRT's cues as an ASS file for a picture of this size in pixels; None when nothing of them can be drawn."""
-    cues = pysubs2.SSAFile.from_string(srt, format_="srt", keep_html_tags=True, keep_unknown_html_tags=True)
-    events = [pysubs2.SSAEvent(start=cue.start, end=cue.end, text=drawable(cue.text)) for cue in cues]
-    drawn = pysubs2.SSAFile()
-    drawn.events = [event for event in events if event.text]
-    drawn.info.update(
-        {"PlayResX": str(width), "PlayResY": str(height), "WrapStyle": "2", "ScaledBorderAndShadow": "yes", "YCbCr Matrix": "None"}
-    )
-    drawn.styles = {"Default": _style(look, width, height)}
-    return drawn.to_string("ass") if drawn.events else None
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Of one picture, in pixels: an em of the text, its outline, and the edges that are kept free."""
+
+    em: float
+    outline: float
+    beside: int
+    below: int
+    room: float
+    """Ems of the widest line, measured in the regular weight."""
+    depth: float
+    """Ems from the safe area's upper edge to its lower one."""
 
 
-def _style(look: Look, width: int, height: int) -> pysubs2.SSAStyle:
-    return pysubs2.SSAStyle(
-        fontname=look.font,
-        fontsize=round(min(height * look.size / 100, width * USABLE_WIDTH / WIDEST_LINE), 1),
-        outline=round(height * look.outline / 100, 1),
-        shadow=0,
-        marginv=round(height * look.margin / 100),
-        encoding=AUTODETECT_DIRECTION,
-    )
-
-
-def drawable(text: str) -> str:
-    r"""A cue's text as ASS: lines joined by \N, and nothing in it that libass would take for a command."""
-    lines = (_line(line) for line in re.split(r"\\N|\r\n|\r|\n", text))
-    return r"\N".join(line for line in lines if line)
-
-
-def _line(line: str) -> str:
-    """Braces become the full-width ones; a word joiner, which has no width, makes of a backslash a mere sign."""
-    plain = "".join(" " if unicodedata.category(sign) in {"Cc", "Zl", "Zp", "Cs"} else sign for sign in _EMOJI.sub("", line))
-    guarded = plain.replace("{", "\uff5b").replace("}", "\uff5d").replace("\\", f"\\{_WORD_JOINER}")
-    return _SPACES.sub(" ", guarded).strip()
+def measure(look: Look, preset: Preset, width: int, height: int) -> Measure:
+    """For a picture of this size in pixels, as it is shown."""
+    beside, below = round(width * look.safe_area / 100), round(height * look.safe_area / 100)
+    padding = (preset.padding or 0.0) * 2
+    columns = UPRIGHT_COLUMNS if width < height * UPRIGHT else COLUMNS
+    em = min(height * look.size / 100 * preset.size, (width - 2 * beside) / (columns * WIDEST_COLUMN + padding))
+    outline = em * look.outline / look.size * preset.outline
+    room = ((width - 2 * beside - 2 * outline) / em - padding) / (1 + (preset.weight - REGULAR) * WIDER)
+    return Measure(em, outline, beside, below, room, (height - 2 * below) / em - padding)

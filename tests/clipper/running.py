@@ -89,13 +89,27 @@ class Clipper:
             await self.objects.results.download(event.video_key, path)
             return Cut(event, path, ctx.progress.said)  # type: ignore[attr-defined]
 
-    async def burned(self, clip: Path, srt: str, *, cues: int = 1, **variables: str) -> tuple[ClipBurned, Path]:
-        keys = {name: f"results/{uuid4()}/{name}" for name in ("clip.mp4", "clip.srt")}
+    async def burned(
+        self,
+        clip: Path,
+        srt: str,
+        *,
+        cues: int = 1,
+        document: bytes | None = None,
+        style: str = "default",
+        language: str = "en",
+        **variables: str,
+    ) -> tuple[ClipBurned, Path]:
+        """`document` is a clip.json, as jobs have that were transcribed since there is one."""
+        keys = {name: f"results/{uuid4()}/{name}" for name in ("clip.mp4", "clip.srt", "clip.json")}
         size = await self.objects.results.upload(keys["clip.mp4"], clip, "video/mp4")
         await self.objects.results.put(keys["clip.srt"], srt.encode(), "application/x-subrip")
+        if document is not None:
+            await self.objects.results.put(keys["clip.json"], document, "application/json")
         cut = uploaded(video_key=keys["clip.mp4"], size=size)
-        asked = requested(with_subtitles=True, burn_subtitles=True)
-        asr: AsrDone = transcribed(srt_key=keys["clip.srt"], cues=cues)
+        asked = requested(with_subtitles=True, burn_subtitles=True, subtitle_style=style)
+        json_key = keys["clip.json"] if document is not None else None
+        asr: AsrDone = transcribed(srt_key=keys["clip.srt"], json_key=json_key, cues=cues, language=language)
         async with self.context(asked, ready(), cut, asr, variables=variables) as ctx:
             event = await burn_subtitles(asr, ctx)
             path = self.folder / f"{ctx.job_id}.subbed.mp4"

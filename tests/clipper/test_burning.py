@@ -3,12 +3,18 @@
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from libs.common.domain.failures import Code, Failure
 from tests import media
 from tests.clipper.running import Clipper
 
+JSON = b"""{"language": "en", "duration": 3.0, "words": [], "cues": [{"start": 1.0, "end": 2.0, "direction": "ltr", "lines": ["HH HH"],
+"words": [[{"word": "HH", "start": 1.0, "end": 1.2}, {"word": "HH", "start": 1.5, "end": 1.8}]]}]}"""
+PQ = ("-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv")
+SDR = ("-vf", "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv")
+COLOURS = "stream=codec_name,pix_fmt,color_range,color_space,color_transfer,color_primaries"
 SRT = "1\n00:00:01,000 --> 00:00:02,000\nHello {\\an8} brave\nnew world\n"
 SIZE = media.WIDTH * media.HEIGHT
 
@@ -22,6 +28,10 @@ def gray(path: Path) -> list[bytes]:
     output = ("-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
     raw = subprocess.run([media.FFMPEG, "-v", "error", "-i", str(path), *output], capture_output=True, check=True, timeout=30).stdout
     return [raw[n : n + SIZE] for n in range(0, len(raw), SIZE)]
+
+
+def colours(path: Path) -> list[str]:
+    return media.told(path, COLOURS, "-select_streams", "v")[0].split(",")
 
 
 def changed(one: bytes, other: bytes) -> int:
@@ -73,6 +83,77 @@ async def test_frames_keep_their_own_times(clipper: Clipper, folder: Path):
     assert sorted(map(float, media.told(burned, "packet=pts_time", "-select_streams", "v"))) == pytest.approx(
         sorted(map(float, media.told(clip, "packet=pts_time", "-select_streams", "v"))), abs=0.0005
     )
+
+
+async def test_the_words_of_the_json_are_lit_one_after_the_other(clipper: Clipper, folder: Path):
+    _, burned = await clipper.burned(gray_clip(folder / "gray.mp4"), SRT, document=JSON, style="karaoke")
+    assert lit_at(burned, 1.35) < 320 < lit_at(burned, 1.75)
+
+
+async def test_letters_are_as_wide_as_they_should_be_where_pixels_are_not_square(clipper: Clipper, folder: Path):
+    _, square = await clipper.burned(gray_clip(folder / "square.mp4"), SRT)
+    _, stretched = await clipper.burned(gray_clip(folder / "stretched.mp4", size="320x360", more=("-vf", "setsar=2")), SRT)
+    left, right = drawn_between(square, 640)
+    assert drawn_between(stretched, 320) == (pytest.approx(left / 2, abs=3), pytest.approx(right / 2, abs=3))
+    assert media.told(stretched, "stream=sample_aspect_ratio", "-select_streams", "v") == ["2:1"]
+
+
+def drawn_between(path: Path, width: int) -> tuple[int, int]:
+    """The outermost columns of the text, of so many."""
+    command = [media.FFMPEG, "-v", "error", "-ss", "1.5", "-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+    columns = np.flatnonzero((np.frombuffer(raw, np.uint8).reshape(360, width) > 200).any(axis=0))
+    return int(columns[0]), int(columns[-1])
+
+
+def gray_clip(path: Path, *, size: str = "640x360", more: tuple[str, ...] = ()) -> Path:
+    source = ("-f", "lavfi", "-i", f"color=c=gray:s={size}:r=30:d=3", *media.gop(30), *more)
+    subprocess.run([media.FFMPEG, "-v", "error", "-y", *source, str(path)], check=True, timeout=30)
+    return path
+
+
+def lit_at(path: Path, second: float) -> float:
+    """Where from the left the yellow of the picture is, in the middle, of 640 pixels."""
+    command = [
+        media.FFMPEG,
+        "-v",
+        "error",
+        "-ss",
+        str(second),
+        "-i",
+        str(path),
+        "-frames:v",
+        "1",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
+    raw = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+    picture = np.frombuffer(raw, np.uint8).reshape(360, 640, 3)
+    return float(np.nonzero((picture[..., 0] > 200) & (picture[..., 2] < 110))[1].mean())
+
+
+async def test_a_glyph_that_no_font_has_is_a_warning(clipper: Clipper, clip: Path):
+    event, _ = await clipper.burned(clip, SRT.replace("brave", "𓀀 brave 𓀀"))
+    assert [(notice.code, "𓀀 (U+13000)" in notice.message) for notice in event.warnings] == [("MISSING_GLYPHS", True)]
+    assert (await clipper.burned(clip, SRT))[0].warnings == ()
+
+
+async def test_what_the_colours_mean_is_told_on(clipper: Clipper, folder: Path):
+    clip = media.make(folder / "sdr.mp4", frames=90, video=(*media.gop(30), *SDR))
+    _, burned = await clipper.burned(clip, SRT)
+    assert colours(burned) == colours(clip) == ["h264", "yuv420p", "tv", "bt709", "bt709", "bt709"]
+
+
+async def test_hdr_stays_hdr_and_its_white_is_paper(clipper: Clipper, folder: Path):
+    clip = media.make(folder / "hdr.mp4", frames=90, video=(*media.hevc(30, pixels="yuv420p10le"), *PQ))
+    _, burned = await clipper.burned(clip, SRT, style="bold", SUBTITLE_SIZE="16", SUBTITLE_SAFE_AREA="0")
+    assert colours(burned) == colours(clip) == ["hevc", "yuv420p10le", "tv", "bt2020nc", "smpte2084", "bt2020"]
+    before, after = gray(clip)[45], gray(burned)[45]
+    text = [b for a, b in zip(before, after, strict=True) if abs(a - b) > 30]
+    assert 120 < max(text) < 190
 
 
 @pytest.mark.parametrize(("srt", "cues"), [("", 0), ("1\n00:00:01,000 --> 00:00:02,000\n🎉\n", 1)])
