@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up start stop bench bench-cutting lock configuration clean
+.PHONY: help setup demo test check up start stop bench bench-cutting bench-sources bench-subtitles lock configuration clean
 
 PYTHON ?= python3
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
@@ -40,10 +40,16 @@ start: setup ## Run the stack in the background; prints its address when it is r
 stop: setup ## Stop the stack of `make start`
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack stop
 
-bench: bench-cutting ## Run every benchmark: our figures beside a peer's, measured in the same run
+bench: bench-cutting bench-sources bench-subtitles ## Run every benchmark: our figures beside a peer's, measured in the same run
 
 bench-cutting: setup ## Benchmark the cutting (ARGS="--quick" for a short look)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.cutting $(ARGS)
+
+bench-sources: setup ## Benchmark the fetching of sources by URL (ARGS="--quick" for a short look)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.fetching $(ARGS)
+
+bench-subtitles: setup ## Benchmark the cues: rules broken and time, beside the greedy algorithm (ARGS="--quick" for a short look)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.subtitles $(ARGS)
 
 lock: setup ## Write requirements/*.txt anew from pyproject.toml
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.lock

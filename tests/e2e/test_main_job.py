@@ -108,6 +108,25 @@ def burn_is_right(clip: Path, burned: Path, srt: Path) -> None:
     assert min(changed) >= 28, "only the lowest part of the picture carries subtitles"
 
 
+async def test_subtitles_put_back_by_hand_are_burned_in_without_a_new_fetch_or_cut(system: System, small: Path, tmp_path: Path) -> None:
+    job_id = await system.submit(small, start=2, end=5, withSubtitles=True, burnSubtitles=True, subtitleStyle="boxed")
+    job = await system.until(job_id, status="done")
+    assert [warning["code"] for warning in job["warnings"]] == ["NO_SPEECH"]
+    cue = {"start": 0.5, "end": 2.5, "text": "Written by hand"}
+    async with system.http.put(f"/api/jobs/{job_id}/subtitles", json={"language": "en", "cues": [cue]}) as answer:
+        assert answer.status == 202, await answer.text()
+    edited = await system.until(job_id, status="done")
+    assert (edited["progress"], edited.get("warnings", []), edited["subtitlesEdited"]) == (100, [], True)
+    types = [event["type"] for event in edited["events"]]
+    assert types[-1] == "clip.burned"
+    files = await result_files(system, job_id, tmp_path)
+    assert set(files) == {"video", "burnedVideo", "srt", "vtt", "text", "json"}
+    assert "Written by hand" in files["srt"].read_text()
+    assert files["text"].read_text() == "Written by hand\n"
+    plain, drawn = frames(files["video"], at=1.5), frames(files["burnedVideo"], at=1.5)
+    assert difference(plain, drawn) > difference(frames(files["video"], at=0.2), frames(files["burnedVideo"], at=0.2)) + 1
+
+
 async def test_a_cut_on_a_keyframe_is_a_copy(system: System, small: Path, tmp_path: Path) -> None:
     job_id = await system.submit(small, start="00:00:02", end=5)
     job = await system.until(job_id, status="done")
@@ -234,22 +253,3 @@ async def one_answer_each(system: System, job_id: str) -> None:
     types = [row["type"] for row in rows]
     assert all(types.count(t) <= 1 for t in TRAVELLING)
     assert types.count("clip.uploaded") == 1
-
-
-async def test_subtitles_put_back_by_hand_are_burned_in_without_a_new_fetch_or_cut(system: System, small: Path, tmp_path: Path) -> None:
-    job_id = await system.submit(small, start=2, end=5, withSubtitles=True, burnSubtitles=True, subtitleStyle="boxed")
-    job = await system.until(job_id, status="done")
-    assert [warning["code"] for warning in job["warnings"]] == ["NO_SPEECH"]
-    cue = {"start": 0.5, "end": 2.5, "text": "Written by hand"}
-    async with system.http.put(f"/api/jobs/{job_id}/subtitles", json={"language": "en", "cues": [cue]}) as answer:
-        assert answer.status == 202, await answer.text()
-    edited = await system.until(job_id, status="done")
-    assert (edited["progress"], edited.get("warnings", []), edited["subtitlesEdited"]) == (100, [], True)
-    types = [event["type"] for event in edited["events"]]
-    assert types[-1] == "clip.burned"
-    files = await result_files(system, job_id, tmp_path)
-    assert set(files) == {"video", "burnedVideo", "srt", "vtt", "text", "json"}
-    assert "Written by hand" in files["srt"].read_text()
-    assert files["text"].read_text() == "Written by hand\n"
-    plain, drawn = frames(files["video"], at=1.5), frames(files["burnedVideo"], at=1.5)
-    assert difference(plain, drawn) > difference(frames(files["video"], at=0.2), frames(files["burnedVideo"], at=0.2)) + 1
