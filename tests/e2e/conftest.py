@@ -66,6 +66,19 @@ class System:
             while (await self.job(job_id)).get("stage") != stage:
                 await asyncio.sleep(POLL)
 
+    async def until_ready(self) -> None:
+        """Returns when the API answers, all it needs being there."""
+        async with asyncio.timeout(60):
+            while not await self._is_ready():
+                await asyncio.sleep(POLL)
+
+    async def _is_ready(self) -> bool:
+        try:
+            async with self.http.get("/readyz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
     async def result(self, job_id: str) -> dict[str, Any]:
         async with self.http.get(f"/api/jobs/{job_id}/result") as answer:
             body: dict[str, Any] = await answer.json()

@@ -230,8 +230,8 @@ async def test_kill_minus_nine_of_any_service_in_the_middle_costs_nothing(system
     """Each killed while it works on a job of its own; the supervisor starts it again; every job ends done with one answer a stage."""
     full = {"start": SENTENCE_START, "end": SENTENCE_END, "withSubtitles": True, "burnSubtitles": True}
     jobs: list[str] = []
-    for service, stage in (("clipper", "clipping"), ("asr", "transcribing"), ("clipper", "burning")):
-        jobs.append(await system.submit(sample, **full))
+    for n, (service, stage) in enumerate((("clipper", "clipping"), ("asr", "transcribing"), ("clipper", "burning"))):
+        jobs.append(await system.submit(sample, **full | {"end": SENTENCE_END - n / FRAME_RATE}))  # else a kept transcript would do
         await system.until_started(jobs[-1], stage)
         system.kill(service)
     jobs.append(await system.submit(small, start=1, end=2))
@@ -242,6 +242,7 @@ async def test_kill_minus_nine_of_any_service_in_the_middle_costs_nothing(system
     system.kill("api")
     for job_id in jobs:
         await one_answer_each(system, job_id)
+    await system.until_ready()
 
 
 async def one_answer_each(system: System, job_id: str) -> None:
