@@ -16,8 +16,12 @@ from tools.sample import SENTENCE_END, SENTENCE_START, make_sample
 
 OUT = Path("out")
 FILES = {
-    "video": "clip.mp4", "burnedVideo": "clip.subbed.mp4",
-    "srt": "clip.srt", "vtt": "clip.vtt", "text": "clip.txt", "json": "clip.json",
+    "video": "clip.mp4",
+    "burnedVideo": "clip.subbed.mp4",
+    "srt": "clip.srt",
+    "vtt": "clip.vtt",
+    "text": "clip.txt",
+    "json": "clip.json",
 }
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 300

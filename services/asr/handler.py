@@ -5,6 +5,7 @@ from libs.common.domain.events import AsrDone, ClipUploaded, Notice
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import UNDETERMINED
 from libs.common.runtime.context import Context
+from services.asr.picture import shown_picture
 from services.asr.settings import AsrSettings
 from services.asr.subtitles import JSON, MEDIA_TYPES, SRT, TEXT, VTT, Subtitles, from_edit, from_transcript
 from services.asr.transcriber import Transcriber
@@ -17,6 +18,7 @@ NO_SPEECH = Notice("NO_SPEECH", "Nobody speaks in the clip; its subtitles are em
 EDITOR = "edited"
 """In the place of a provider and its model."""
 DOWNLOADED = 0.1
+CLIP = "clip.mp4"
 EDIT_BYTES = 4 << 20
 """More than the API takes (services/api/edits.py)."""
 
@@ -27,8 +29,14 @@ async def transcribe_clip(event: ClipUploaded, ctx: AsrContext) -> AsrDone:
     """Raises Failure."""
     if ctx.job.edited_key:
         return await _edited(event, ctx.job.edited_key, ctx)
-    transcript = await _transcript(event, _wish(ctx), ctx)
-    picture = ctx.job.source.video if event.has_video and ctx.job.source else None
+    if not event.has_audio:
+        silence = _silence(_wish(ctx), ctx)
+        return await _published(from_transcript(silence, event.duration, None), silence, event, ctx)
+    clip = ctx.scratch / CLIP
+    await ctx.objects.results.download(event.video_key, clip)
+    await ctx.progress(DOWNLOADED)
+    transcript = await transcribed(clip, event.duration, _wish(ctx), ctx.tools, ctx.settings, ctx.progress)
+    picture = await shown_picture(clip, ctx.settings) if event.has_video else None
     return await _published(from_transcript(transcript, event.duration, picture), transcript, event, ctx)
 
 
@@ -46,14 +54,9 @@ def _wish(ctx: AsrContext) -> Wish:
     return Wish(requested.subtitle_lang, requested.subtitle_prompt, requested.subtitle_task) if requested else Wish()
 
 
-async def _transcript(event: ClipUploaded, wish: Wish, ctx: AsrContext) -> Transcript:
-    if not event.has_audio:
-        language = UNDETERMINED if wish.written == "auto" else wish.written
-        return Transcript(language=language, provider=ctx.tools.provider, model=ctx.tools.model, audio_seconds=0.0)
-    clip = ctx.scratch / "clip.mp4"
-    await ctx.objects.results.download(event.video_key, clip)
-    await ctx.progress(DOWNLOADED)
-    return await transcribed(clip, event.duration, wish, ctx.tools, ctx.settings, ctx.progress)
+def _silence(wish: Wish, ctx: AsrContext) -> Transcript:
+    language = UNDETERMINED if wish.written == "auto" else wish.written
+    return Transcript(language=language, provider=ctx.tools.provider, model=ctx.tools.model, audio_seconds=0.0)
 
 
 async def _published(made: Subtitles, by: Transcript, event: ClipUploaded, ctx: AsrContext) -> AsrDone:

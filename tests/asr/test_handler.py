@@ -19,18 +19,20 @@ from libs.common.runtime.object_store import ObjectStore, open_object_store
 from services.asr.cues import Cue
 from services.asr.handler import transcribe_clip
 from services.asr.local import open_local
-from services.asr.rules import HORIZONTAL
+from services.asr.rules import HORIZONTAL, VERTICAL
 from services.asr.settings import AsrSettings
 from services.asr.transcriber import Audio, Transcriber
 from services.asr.transcript import Word
 from services.asr.wish import Wish
+from tests import media
 from tests.asr.judging import violations
 from tests.asr.recordings import BECKETT, TWO_CITIES, Recording, word_error_rate
 from tests.asr.settings import asr_settings
 from tests.asr.subrip import parsed
 from tests.builders import history, requested, uploaded
 
-PICTURE = ("-f", "lavfi", "-i", "testsrc=size=160x90:rate=10")
+RATE = 10
+PICTURE = ("-f", "lavfi", "-i", f"testsrc=size=160x90:rate={RATE}")
 ENCODED = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-movflags", "+faststart")
 
 
@@ -132,11 +134,19 @@ async def test_a_clips_speech_becomes_its_subtitles(asr: Asr):
     )
     document = json.loads(await asr.text(done.json_key))
     words = [Word(word["word"], word["start"], word["end"]) for word in document["words"]]
-    assert violations(cues, words, HORIZONTAL, seconds=44.3, language="en") == []
+    assert violations(cues, words, HORIZONTAL, seconds=44.3, language="en", gap=2 * 1000 // RATE) == []
     assert [tuple(cue["lines"]) for cue in document["cues"]] == [cue.lines for cue in cues]
     assert word_error_rate(await asr.text(done.text_key), TWO_CITIES.text) < 0.05
     assert len(webvtt.from_buffer(io.StringIO(await asr.text(done.vtt_key)))) == len(cues)
     assert asr.progress == sorted(asr.progress)
+
+
+async def test_lines_are_narrower_in_a_film_that_a_player_turns_upright(asr: Asr):
+    await asr.clip("-f", "lavfi", "-i", f"testsrc=size=160x96:rate={RATE}", *speech(BECKETT), seconds=9.9)
+    upright = media.turned(asr.folder / "made.mp4")
+    cues = await asr.cues(await asr.answers(await asr.put(upright, 9.9)))
+    assert max(len(line) for cue in cues for line in cue.lines) <= VERTICAL.columns
+    assert word_error_rate(text_of(cues), BECKETT.text) == 0
 
 
 async def test_sound_that_begins_after_the_picture_has_its_cues_as_much_later(asr: Asr, tmp_path: Path):
