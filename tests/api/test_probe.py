@@ -158,14 +158,14 @@ async def test_without_a_resolver_the_answer_is_to_come_back(api: Running) -> No
     answer = await probed(api.http, sourceType="upload", uploadKey=f"uploads/{uuid4()}/a.mp4")
     assert code_of(answer) == (503, "RETRYABLE_ERROR", None)
     assert answer.headers["retry-after"] == "2"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # a look may take thirty
 
 
 async def test_without_nats_the_answer_is_to_come_back(api: Running) -> None:
     async with running(api.environ, NATS_URL="nats://127.0.0.1:9") as (http, _):
         began = time.monotonic()
         assert code_of(await probed(http, sourceType="upload", uploadKey=f"uploads/{uuid4()}/a.mp4")) == (503, "RETRYABLE_ERROR", None)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # a look may take thirty
 
 
 async def test_a_url_is_looked_at_as_the_api_checked_it(api: Running, describer: Warm) -> None:
