@@ -13,6 +13,7 @@ from libs.common.domain.failures import Failure
 from libs.common.runtime.egress import Guard, open_guard
 from libs.common.runtime.settings import from_environment
 from libs.common.runtime.telemetry import set_up_logs
+from services.resolver.children import Children, open_children
 from services.resolver.fetch.words import Fetched, Refused, Said, encoded
 from services.resolver.settings import ResolverSettings
 from services.resolver.visit import visit
@@ -31,13 +32,13 @@ async def work(answers: BinaryIO) -> None:
     """One after another."""
     settings = from_environment(ResolverSettings)
     set_up_logs("resolver", settings.log_level)
-    async with open_guard(settings.url_rules, settings.name_servers) as guard:
+    async with open_guard(settings.url_rules, settings.name_servers) as guard, open_children(settings.caps.max_bytes) as children:
         while line := await asyncio.to_thread(sys.stdin.buffer.readline):
-            answers.write(encoded(await _answer(msgspec.json.decode(line, type=Order), guard, settings)))
+            answers.write(encoded(await _answer(msgspec.json.decode(line, type=Order), guard, children, settings)))
             answers.flush()
 
 
-async def _answer(order: Order, guard: Guard, settings: ResolverSettings) -> Said:
+async def _answer(order: Order, guard: Guard, children: Children, settings: ResolverSettings) -> Said:
     said: list[Said] = []
 
     async def hear(line: Said) -> None:
@@ -45,7 +46,7 @@ async def _answer(order: Order, guard: Guard, settings: ResolverSettings) -> Sai
             said.append(line)
 
     try:
-        await visit(order.url, order.start, order.end, Path(order.folder), hear, guard=guard, settings=settings)
+        await visit(order.url, order.start, order.end, Path(order.folder), hear, guard=guard, children=children, settings=settings)
     except Failure as failure:
         return Refused(code=failure.code, message=failure.message)
     return said[-1]

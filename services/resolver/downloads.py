@@ -91,7 +91,7 @@ class _Download:
 
     async def run(self, fetch_id: UUID) -> Cached:
         start, end, ctx = self.event.start, self.event.end, self.ctx
-        await visit(self.url, start, end, ctx.scratch, self.hear, guard=ctx.tools.guard, settings=ctx.settings)
+        await visit(self.url, start, end, ctx.scratch, self.hear, guard=ctx.tools.guard, children=ctx.tools.children, settings=ctx.settings)
         if self.got is None:
             raise Failure(Code.INTERNAL, "the fetching child brought nothing")
         path, section = _file(self.got, ctx.scratch.absolute()), _section(self.got)

@@ -15,7 +15,7 @@ async def look(url: str, start: float | None, end: float | None, tools: Tools, s
     """Raises Failure only where trying again can help; what a job would be refused for is part of the answer."""
     seen = _Seen()
     try:
-        await visit(url, start or 0.0, end, None, seen.hear, guard=tools.guard, settings=settings)
+        await visit(url, start or 0.0, end, None, seen.hear, guard=tools.guard, children=tools.children, settings=settings)
     except Failure as failure:
         if failure.retryable:
             raise

@@ -9,6 +9,7 @@ from libs.common.runtime.context import Context
 from libs.common.runtime.egress import Guard, open_guard
 from libs.common.runtime.source_cache import SourceCache, open_source_cache
 from libs.common.runtime.warm_process import Warm, open_warm
+from services.resolver.children import Children, open_children
 from services.resolver.probing import PROBES_AT_ONCE
 from services.resolver.settings import ResolverSettings
 
@@ -17,6 +18,7 @@ from services.resolver.settings import ResolverSettings
 class Tools:
     describer: Warm
     guard: Guard
+    children: Children
     cache: SourceCache
 
 
@@ -29,6 +31,7 @@ async def open_tools(settings: ResolverSettings) -> AsyncIterator[Tools]:
     async with (
         open_warm("services.resolver.description", workers=settings.worker_max_concurrency + PROBES_AT_ONCE) as describer,
         open_guard(settings.url_rules, settings.name_servers) as guard,
+        open_children(settings.caps.max_bytes) as children,
         open_source_cache(settings.database_url.reveal(), holder=settings.worker) as cache,
     ):
-        yield Tools(describer=describer, guard=guard, cache=cache)
+        yield Tools(describer=describer, guard=guard, children=children, cache=cache)

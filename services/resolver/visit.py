@@ -1,7 +1,6 @@
 """One errand of the fetching child: started behind a guarding proxy of its own, listened to, and ended."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,17 +11,14 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.domain.source_urls import DEFAULT_PORTS
 from libs.common.runtime.egress import Guard
 from libs.common.runtime.egress_proxy import Allowance, egress_proxy
-from libs.common.runtime.process import Completed, Limits, run
+from libs.common.runtime.process import Completed, ended
 from libs.common.runtime.telemetry import logger
-from libs.common.runtime.warm_process import ROOT
+from services.resolver.children import Children
 from services.resolver.fetch.words import MOST_LINES, Errand, Found, Refused, Said, decoded
 from services.resolver.metrics import FETCHED_BYTES, VISITS
 from services.resolver.settings import ResolverSettings
 
 log = logger(__name__)
-COMMAND = (sys.executable, "-m", "services.resolver.fetch")
-MEMORY_BYTES = 1 << 30
-"""Private memory; address space is not bounded, for a JavaScript runtime reserves far more than it uses."""
 SPARE_BYTES = 64 << 20
 """What a job may read beyond its largest source: pages, manifests, what was asked for and not needed."""
 
@@ -30,7 +26,15 @@ Hear = Callable[[Said], Awaitable[None]]
 
 
 async def visit(
-    url: str, start: float, end: float | None, folder: Path | None, hear: Hear, *, guard: Guard, settings: ResolverSettings
+    url: str,
+    start: float,
+    end: float | None,
+    folder: Path | None,
+    hear: Hear,
+    *,
+    guard: Guard,
+    children: Children,
+    settings: ResolverSettings,
 ) -> None:
     """Everything that the child says goes to `hear`, but for a refusal, which is raised. `folder` None: only look.
 
@@ -57,7 +61,7 @@ async def visit(
             min_clip_seconds=settings.caps.min_clip_seconds,
         )
         try:
-            await _run(errand, hear, settings)
+            await _run(errand, hear, children, settings)
         except Failure as failure:
             VISITS.labels((proxy.failure or failure).code).inc()
             raise proxy.failure or failure from None
@@ -66,18 +70,18 @@ async def visit(
         VISITS.labels("ok").inc()
 
 
-async def _run(errand: Errand, hear: Hear, settings: ResolverSettings) -> None:
+async def _run(errand: Errand, hear: Hear, children: Children, settings: ResolverSettings) -> None:
     conversation = _Conversation(hear)
-    limits = Limits(wall=settings.clip_max_runtime_sec, data=MEMORY_BYTES, file_size=errand.max_bytes)
     try:
         async with asyncio.timeout(settings.probe_timeout_sec) as patience:
             conversation.found = lambda: patience.reschedule(None)
-            ended = await run(COMMAND, limits=limits, cwd=ROOT, on_line=conversation.take, stdin=msgspec.json.encode(errand))
+            child, wall = await children.child(), settings.clip_max_runtime_sec
+            how = await ended(child, "the fetching child", wall, on_line=conversation.take, stdin=msgspec.json.encode(errand))
     except TimeoutError:
         if not patience.expired():
             raise
         raise Failure(Code.RETRYABLE_ERROR, f"the site did not show its video within {settings.probe_timeout_sec} s") from None
-    conversation.check(ended)
+    conversation.check(how)
 
 
 class _Conversation:

@@ -5,6 +5,7 @@ import pytest
 
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import load
+from services.resolver.children import Children, open_children
 from services.resolver.settings import ResolverSettings
 from services.resolver.tools import Tools, open_tools
 from tests.resolver.recordings import RECORDINGS, recorded
@@ -54,7 +55,14 @@ def short(films: Path) -> Path:
     return short_film(films)
 
 
+@pytest.fixture(scope="session")
+async def children() -> AsyncIterator[Children]:
+    """Shared, so that what one test starts ahead serves the next."""
+    async with open_children(1 << 30) as opened:
+        yield opened
+
+
 @pytest.fixture
-async def visitor(films: Path, tmp_path: Path) -> AsyncIterator[Visitor]:
-    async with open_visitor(films, tmp_path) as opened:
+async def visitor(films: Path, tmp_path: Path, children: Children) -> AsyncIterator[Visitor]:
+    async with open_visitor(films, tmp_path, children) as opened:
         yield opened

@@ -10,9 +10,10 @@ import pytest
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.egress import Guard, open_guard
 from libs.common.runtime.settings import load
-from services.resolver import visit as visiting
+from services.resolver import children
 from services.resolver.fetch.words import Found, Said
 from services.resolver.settings import ResolverSettings
+from services.resolver.visit import visit
 from tests.resolver.visiting import NOWHERE, allowing
 
 PORT = 9
@@ -29,13 +30,14 @@ async def guard() -> AsyncIterator[Guard]:
 
 async def heard(script: str, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> list[Said]:
     """What reaches the resolver of a child that runs this script."""
-    monkeypatch.setattr(visiting, "COMMAND", (sys.executable, "-c", f"import os, sys, time\nsys.stdin.read()\n{script}"))
+    monkeypatch.setattr(children, "COMMAND", (sys.executable, "-c", f"import os, sys, time\nsys.stdin.read()\n{script}"))
     said: list[Said] = []
 
     async def hear(line: Said) -> None:
         said.append(line)
 
-    await visiting.visit(URL, 1.0, 2.0, Path("/nonexistent"), hear, guard=guard, settings=SETTINGS)
+    async with children.open_children(1 << 20) as opened:
+        await visit(URL, 1.0, 2.0, Path("/nonexistent"), hear, guard=guard, children=opened, settings=SETTINGS)
     return said
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from asyncio.subprocess import Process
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from libs.common.runtime.egress_proxy import Allowance, egress_proxy
 from libs.common.runtime.process import Limits, run
 from libs.common.runtime.settings import SettingsError, load
 from libs.common.runtime.warm_process import ROOT
+from services.resolver.children import MEMORY_BYTES, Children, open_children
 from services.resolver.settings import ResolverSettings
-from services.resolver.visit import MEMORY_BYTES
 from tests.resolver.visiting import NOWHERE, Visitor
 from tests.sites.files import COOKIE
 from tests.sites.packagings import packaged
@@ -81,18 +82,45 @@ def test_settings_that_can_not_be_are_named_at_the_start(variables: dict[str, st
 
 async def test_a_visit_that_is_given_up_leaves_no_process(visitor: Visitor, short: Path):
     url = visitor.site.file(packaged(short, "faststart"), how="faults/stall", after=1000)
-    visiting = asyncio.create_task(visitor.visit(url, SOURCE_STALL_SEC="60"))
+    async with open_children(1 << 30) as visitor.children:
+        visiting = asyncio.create_task(visitor.visit(url, SOURCE_STALL_SEC="60"))
+        async with asyncio.timeout(30):
+            while not visitor.site.requests:
+                await asyncio.sleep(0.01)
+        busy = [pid for pid in children_of_ours() if has_errand(pid)]
+        visiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await visiting
+        assert not set(busy) & set(children_of_ours())
+    assert len(busy) == 1
+
+
+async def test_a_child_that_was_started_ahead_and_died_is_not_used(visitor: Visitor, short: Path):
+    url = visitor.site.file(packaged(short, "faststart"))
+    async with open_children(1 << 30) as visitor.children:
+        await visitor.fetch(url)
+        ahead = await until_ahead(visitor.children)
+        ahead.kill()
+        await ahead.wait()
+        await visitor.fetch(url)
+        assert (await until_ahead(visitor.children)).pid != ahead.pid
+        last = await until_ahead(visitor.children)
+    assert last.returncode is not None
+
+
+async def until_ahead(children: Children) -> Process:
     async with asyncio.timeout(30):
-        while not visitor.site.requests:
+        while children._ahead is None:
             await asyncio.sleep(0.01)
-    [child] = children_of_ours()
-    visiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await visiting
-    assert child not in children_of_ours()
+    return children._ahead
 
 
 def children_of_ours() -> list[int]:
     """Fetching children of this process."""
     found = (int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split())
     return [pid for pid in found if b"services.resolver.fetch" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def has_errand(pid: int) -> bool:
+    """One that waits for its errand has no socket but its stdin."""
+    return sum(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir()) > 1

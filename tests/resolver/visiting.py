@@ -11,6 +11,7 @@ import pytest
 from libs.common.domain.failures import Failure
 from libs.common.runtime.egress import Guard, open_guard
 from libs.common.runtime.settings import load
+from services.resolver.children import Children
 from services.resolver.fetch.words import Fetched, Found, Keyframes, Said
 from services.resolver.settings import ResolverSettings
 from services.resolver.visit import visit
@@ -25,6 +26,7 @@ class Visitor:
 
     site: Site
     guard: Guard
+    children: Children
     folder: Path
     variables: dict[str, str]
     said: list[Said] = field(default_factory=list)
@@ -32,7 +34,8 @@ class Visitor:
     async def visit(self, url: str, start: float = 8.4, end: float | None = 12.4, *, looks: bool = False, **variables: str) -> list[Said]:
         self.said = []
         settings = load(ResolverSettings, self.variables | variables)
-        await visit(url, start, end, None if looks else Path(mkdtemp(dir=self.folder)), self._hear, guard=self.guard, settings=settings)
+        folder = None if looks else Path(mkdtemp(dir=self.folder))
+        await visit(url, start, end, folder, self._hear, guard=self.guard, children=self.children, settings=settings)
         return self.said
 
     async def fetch(self, url: str, start: float = 8.4, end: float = 12.4, **variables: str) -> Fetched:
@@ -68,10 +71,10 @@ def allowing(*ports: int) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def open_visitor(films: Path, folder: Path, *ports: int) -> AsyncIterator[Visitor]:
+async def open_visitor(films: Path, folder: Path, children: Children, *ports: int) -> AsyncIterator[Visitor]:
     """`ports`: allowed beside the site's own."""
     async with open_site(films) as site:
         variables = NOWHERE | allowing(site.port, *ports)
         settings = load(ResolverSettings, variables)
         async with open_guard(settings.url_rules) as guard:
-            yield Visitor(site, guard, folder, variables)
+            yield Visitor(site, guard, children, folder, variables)

@@ -62,13 +62,18 @@ async def run(
     Cancelled, late, or with an `on_line` that raises, the whole group is killed. Raises Failure when it can't be started or is late.
     """
     process = await spawn(argv, limits=limits, cwd=cwd, stdin=DEVNULL if stdin is None else PIPE, stderr=PIPE)
+    return await ended(process, Path(argv[0]).name, limits.wall, on_line=on_line, stdin=stdin)
+
+
+async def ended(process: Process, name: str, wall: float, *, on_line: OnLine | None = None, stdin: bytes | None = None) -> Completed:
+    """What `run` does with a program that is running already, its stderr a pipe; `wall` seconds begin now."""
     try:
-        async with asyncio.timeout(limits.wall) as deadline:
+        async with asyncio.timeout(wall) as deadline:
             return await _completed(process, on_line, stdin)
     except TimeoutError:
         if not deadline.expired():
             raise
-        raise Failure(Code.RETRYABLE_ERROR, f"{Path(argv[0]).name} took longer than {limits.wall:.0f} s") from None
+        raise Failure(Code.RETRYABLE_ERROR, f"{name} took longer than {wall:.0f} s") from None
     finally:
         await kill_group(process)
 
