@@ -17,7 +17,7 @@ from libs.common.runtime.source_cache import Section, fetched_once
 from libs.common.runtime.telemetry import logger
 from services.resolver.described import Describe
 from services.resolver.duration import duration_of
-from services.resolver.fetch.words import Fetched, Found, Progress, Said, Site
+from services.resolver.fetch.words import BEYOND, Fetched, Found, Progress, Said, Site
 from services.resolver.metrics import SHARED
 from services.resolver.settings import ResolverSettings
 from services.resolver.sources import Container, check_picture, check_size, check_times, source_key
@@ -30,8 +30,6 @@ CACHE = "sources/cache"
 FETCHED_SHARE = 0.9
 EDITION = "1"
 """Raised when the same words would fetch something else than before."""
-AFTER = 1.5
-"""Seconds of a section that are there for the end of a clip, and end none (services/resolver/fetch/film.py)."""
 
 
 async def download_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
@@ -150,4 +148,4 @@ def _section(got: Fetched) -> Section:
     if got.begins is None or got.ends is None:
         return Section()
     is_last = got.duration is not None and got.ends >= got.duration
-    return Section(got.begins, max(got.ends if is_last else got.ends - AFTER, got.begins + 0.001))
+    return Section(got.begins, max(got.ends if is_last else got.ends - BEYOND, got.begins + 0.001))

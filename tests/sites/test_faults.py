@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,28 +10,12 @@ import pytest
 
 from tests.sites.faults import TERABYTE
 from tests.sites.files import COOKIE
-from tests.sites.films import hour_film, short_film
-from tests.sites.site import CANARY_HOST, Site, open_canary, open_site
+from tests.sites.films import hour_film
+from tests.sites.site import CANARY_HOST, Site, open_canary
 
 LONG = 1 << 30
 BRIEF = 0.3
 """Seconds in which a reader sees that nothing comes."""
-
-
-@pytest.fixture(scope="module")
-def films(pytestconfig: pytest.Config) -> Path:
-    return pytestconfig.cache.mkdir("films")
-
-
-@pytest.fixture(scope="module")
-def film(films: Path) -> Path:
-    return short_film(films)
-
-
-@pytest.fixture
-async def site(films: Path) -> AsyncIterator[Site]:
-    async with open_site(films) as opened:
-        yield opened
 
 
 class Reader:

@@ -12,7 +12,6 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ from yt_dlp.networking.exceptions import HTTPError, TransportError
 from yt_dlp.utils import DownloadError, ExtractorError, UnsupportedError, YoutubeDLError
 
 from tests import media
-from tests.sites.films import FRAME_RATE, SHORT_SECONDS, hour_film, numbers_in, short_film
+from tests.sites.films import FRAME_RATE, SHORT_SECONDS, hour_film, numbers_in
 from tests.sites.packagings import KINDS, packaged
 from tests.sites.pages import TITLE
-from tests.sites.site import Site, open_canary, open_site
+from tests.sites.site import Site, open_canary
 
 PICTURES = list(range(SHORT_SECONDS * FRAME_RATE))
 NOT_FOR_FFMPEG = {"disguised-hls", "disguised-script", "dash-ranges", "dash-live"}
@@ -63,22 +62,6 @@ async def refused(url: str) -> BaseException | None:
         await seen(url)
     error = caught.value.exc_info[1]
     return error.cause if isinstance(error, ExtractorError) and error.cause else error
-
-
-@pytest.fixture(scope="module")
-def films(pytestconfig: pytest.Config) -> Path:
-    return pytestconfig.cache.mkdir("films")
-
-
-@pytest.fixture(scope="module")
-def film(films: Path) -> Path:
-    return short_film(films)
-
-
-@pytest.fixture
-async def site(films: Path) -> AsyncIterator[Site]:
-    async with open_site(films) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from libs.common.domain.failures import Code, Failure
 from services.resolver.fetch.disk import writing
 from services.resolver.fetch.media_input import CodedPacket, libav_failures
 from services.resolver.fetch.timed import AUDIO_BEFORE, Beginning, TimedPacket
+from services.resolver.fetch.words import BEYOND
 
-BEYOND = 1.5
-"""Seconds of each track after a range: the clipper reads 1.0 s, for the frames after the range say where its last one ends."""
 MOST_LAG = 10.0
 """Seconds for which a track that has nothing to show is waited for."""
 MOST_PACKETS = 4_000_000

@@ -13,6 +13,8 @@ LINE_BYTES = 8_000
 MOST_LINES = 10_000
 MOST_FORMATS = 100
 MOST_KEYFRAMES = 200
+BEYOND = 1.5
+"""Seconds of each track after a range: the clipper reads 1.0 s, for the frames after the range say where its last one ends."""
 Text = Annotated[str, Meta(max_length=300)]
 Wait = Annotated[float, Meta(ge=0, le=LONGEST_RETRY_AFTER)]
 
