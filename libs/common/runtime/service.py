@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from libs.common.domain.events import Priority
-from libs.common.runtime import streams, telemetry
+from libs.common.runtime import fault_points, streams, telemetry
 from libs.common.runtime.event_store import PostgresEventStore, open_event_store
 from libs.common.runtime.health import Health
 from libs.common.runtime.health_port import health_port
@@ -148,6 +148,7 @@ def begin(name: str, settings_class: type[S]) -> S:
     """Settings and logs, before anything else."""
     settings = from_environment(settings_class)
     telemetry.set_up_logs(name, settings.log_level)
+    fault_points.arm(settings.fault_points_dir)
     log.info("starting", worker=settings.worker)
     return settings
 

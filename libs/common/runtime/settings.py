@@ -68,6 +68,24 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     queue_max_attempts: Annotated[Count, Meta(description="Attempts of one stage before its message is dead-lettered")] = 3
     queue_retry_backoff_ms_base: Annotated[Count, Meta(description="First back-off, doubled each attempt, with full jitter")] = 1000
     queue_retry_backoff_ms_max: Annotated[Count, Meta(description="Longest back-off")] = 60000
+    queue_ack_wait_sec: Annotated[
+        Positive, Meta(description="Silence after which a message goes to another worker; the same in every service")
+    ] = 30
+    queue_max_deliver: Annotated[
+        Count, Meta(description="Deliveries of one message, the last net beneath the attempts; the same in every service")
+    ] = 20
+    worker_queue_high_watermark: Annotated[
+        Count, Meta(description="Messages in the work stream from which on the API refuses new jobs with 503 BACKPRESSURE")
+    ] = 500
+    scratch_min_free_mb: Annotated[
+        Count, Meta(description="Free space on the disk of SCRATCH_DIR, in MiB, below which a worker takes no more work")
+    ] = 256
+    scratch_max_mb: Annotated[
+        Count | None, Meta(description="Use of SCRATCH_DIR, in MiB, above which a worker takes no more work; unset: as the disk allows")
+    ] = None
+    fault_points_dir: Annotated[
+        Path | None, Meta(description="Tests only: folder of faults to meet between two steps (fault_points.py); refused in production")
+    ] = None
     clip_max_runtime_sec: Annotated[Count, Meta(description="Longest run of one media command, and of a stage's attempt")] = 600
     ffmpeg_bin: Annotated[str, Meta(description="ffmpeg program")] = "ffmpeg"
     ffprobe_bin: Annotated[str, Meta(description="ffprobe program")] = "ffprobe"
@@ -98,7 +116,9 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             "ALLOWLIST_NETWORKS": ("", self.allowlist_networks, ""),
             "ALLOWLIST_PORTS": ("", "", self.allowlist_ports),
         }
-        return [f"{name}: {problem}" for name, texts in rules.items() if (problem := _rules_problem(*texts))]
+        found = [f"{name}: {problem}" for name, texts in rules.items() if (problem := _rules_problem(*texts))]
+        armed = self.fault_points_dir and self.environment == "production"
+        return [*found, *(["FAULT_POINTS_DIR is for tests: it must not be set in production"] if armed else [])]
 
     @property
     def url_rules(self) -> UrlRules:
