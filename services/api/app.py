@@ -6,6 +6,8 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from services.api.access import App, observed
+from services.api.admin import admin_routes
+from services.api.cancels import cancel_job
 from services.api.context import Api
 from services.api.edits import edit_subtitles
 from services.api.jobs import create_job, read_job, read_result, upload_job
@@ -20,8 +22,9 @@ JSON_LIMIT = 64 * 1024
 
 
 def create_app(api: Api) -> App:
-    jobs = [create_job, upload_job, read_job, read_result, edit_subtitles, sign_upload, probe_source]
-    public = [*jobs, healthz, readyz, openapi_json, schema_page]
+    jobs = [create_job, upload_job, read_job, read_result, cancel_job, edit_subtitles, sign_upload, probe_source]
+    admin = [admin_routes(api.settings.admin_key)] if api.settings.admin_enabled and api.settings.admin_key else []
+    public = [*jobs, *admin, healthz, readyz, openapi_json, schema_page]
     litestar = Litestar(
         [*public, metrics] if api.settings.metrics_on_api_port else public,
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},

@@ -8,6 +8,7 @@ from prometheus_client import Counter
 from libs.common.domain.events import ClipsRequested, Envelope, type_of
 from libs.common.domain.failures import Failure
 from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import Bus
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
 
@@ -26,6 +27,7 @@ class Intake:
     async def take(self, envelope: Envelope) -> None:
         """Returns when the job is safe. Raises Failure(outage="postgres"); it may yet have been written."""
         await self._store.append(envelope)
+        fault_point("api", "stored", envelope.job_id)
         self._send(envelope)
         self._count(envelope)
 
@@ -46,6 +48,7 @@ class Intake:
     async def _publish(self, envelope: Envelope) -> None:
         try:
             await self._bus.publish(envelope)
+            fault_point("api", "published", envelope.job_id)
         except Failure as failure:
             log.warning("not published; the reconciler will", job_id=str(envelope.job_id), error=failure.message)
         except Exception:

@@ -17,17 +17,24 @@ from libs.common.domain.events import (
     Notice,
     Priority,
     SourceType,
+    StageName,
     SubtitleStyle,
     SubtitleTask,
     VideoTrack,
     type_of,
 )
 from libs.common.domain.failures import Failure
-from libs.common.domain.job import STAGE_WORDS, Job
+from libs.common.domain.job import Job
 from libs.common.domain.probing import Format, ProbeAnswer
 
 Status = Literal["queued", "processing", "done", "failed", "cancelled"]
 StageWord = Literal["queued", "resolving", "clipping", "transcribing", "burning"]
+STAGE_WORDS: dict[StageName, StageWord] = {
+    StageName.RESOLVER: "resolving",
+    StageName.CLIPPER: "clipping",
+    StageName.ASR: "transcribing",
+    StageName.BURNER: "burning",
+}
 Percent = Annotated[float, Meta(ge=0, le=100, description="0 to 100; 100 only when done.")]
 LAST_EVENTS = 10
 Value = TypeVar("Value")
@@ -235,7 +242,7 @@ def _status(job: Job) -> Status:
 
 
 def _stage(job: Job) -> StageWord:
-    return cast("StageWord", STAGE_WORDS[job.stage]) if job.stage else "queued"
+    return STAGE_WORDS[job.stage] if job.stage else "queued"
 
 
 def last_events(history: list[Envelope]) -> tuple[EventView, ...]:

@@ -2,7 +2,7 @@
 
 from libs.common.domain.events import AsrFailed, ClipUploaded, StageName
 from libs.common.runtime.service import run
-from libs.common.runtime.stage import Stage
+from libs.common.runtime.world import Stage
 from services.asr.handler import transcribe_clip
 from services.asr.providers import open_transcriber
 from services.asr.settings import AsrSettings

@@ -2,7 +2,7 @@
 
 from libs.common.domain.events import AsrDone, BurnFailed, SourceReady, StageName
 from libs.common.runtime.service import run
-from libs.common.runtime.stage import Stage
+from libs.common.runtime.world import Stage
 from services.clipper.burn import burn_subtitles
 from services.clipper.handler import cut_clip
 from services.clipper.rendering import open_tools

@@ -2,14 +2,14 @@
 
 from libs.common.runtime.service import run_tasks
 from services.janitor.advisories import heed_advisories
-from services.janitor.dlq_service import serve_replays
+from services.janitor.dlq_service import serve_dead_letters
 from services.janitor.queues import measure_queues
 from services.janitor.reconciler import reconcile
 from services.janitor.retention import retire
 from services.janitor.settings import JanitorSettings
 from services.janitor.source_cache import evict_sources
 
-TASKS = (reconcile, serve_replays, heed_advisories, retire, evict_sources, measure_queues)
+TASKS = (reconcile, serve_dead_letters, heed_advisories, retire, evict_sources, measure_queues)
 
 if __name__ == "__main__":
     run_tasks("janitor", TASKS, JanitorSettings)

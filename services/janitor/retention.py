@@ -13,7 +13,8 @@ from libs.common.domain.events import Envelope, JobExpired, type_of
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job, fold
 from libs.common.runtime.event_store import EventStore
-from libs.common.runtime.object_store import Bucket, ObjectStore
+from libs.common.runtime.fault_points import fault_point
+from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.service import Connections
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED, logger
 from services.janitor.metrics import EXPIRED_JOBS, EXPIRED_UPLOADS
@@ -74,8 +75,9 @@ class Retention:
         job = fold(await self.store.history(job_id))
         if job.requested:
             await self.mark(job_id, job)
-        await self.empty(self.objects.results, f"results/{job_id}/")
-        await self.empty(self.objects.sources, f"sources/{job_id}/")
+        fault_point("janitor", "expiry_marked", job_id)
+        await self.objects.remove_job(job_id)
+        fault_point("janitor", "expiry_emptied", job_id)
         if job.requested is None:
             await self.store.purge(job_id)
             return
@@ -92,9 +94,6 @@ class Retention:
         EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
         if not job.is_over:
             JOBS_FINISHED.labels("expired").inc()
-
-    async def empty(self, bucket: Bucket, prefix: str) -> None:
-        await bucket.delete([found.key async for found in bucket.list(prefix)])
 
     async def clean_uploads(self) -> None:
         """Uploads that are as old as a job may get, unless a job that still stands asked for a clip of them."""

@@ -5,7 +5,7 @@ from functools import partial
 from libs.common.domain.events import ClipsRequested, StageName
 from libs.common.runtime.confinement import make_unreadable
 from libs.common.runtime.service import Connections, run
-from libs.common.runtime.stage import Stage
+from libs.common.runtime.world import Stage
 from services.resolver.handler import resolve_source
 from services.resolver.look import look
 from services.resolver.probing import Prober, serve_probes

@@ -23,6 +23,7 @@ async def test_every_call_of_the_contract_is_described(api: Running) -> None:
         ("/api/jobs", "post"),
         ("/api/jobs/upload", "post"),
         ("/api/jobs/{job_id}", "get"),
+        ("/api/jobs/{job_id}", "delete"),
         ("/api/jobs/{job_id}/result", "get"),
         ("/api/jobs/{job_id}/subtitles", "put"),
         ("/api/uploads", "post"),

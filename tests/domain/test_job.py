@@ -211,3 +211,27 @@ def test_an_event_that_comes_twice_counts_its_answer_once(events: list) -> None:
     for (stage, run), answer in job.answers.items():
         later = envelope(failed(stage), job_id, run=run)
         assert apply(job, later).answer_to(stage, run) == answer
+
+
+def test_cancelling_a_replayed_burn_in_keeps_the_clip_and_its_subtitles() -> None:
+    events = history(requested(with_subtitles=True, burn_subtitles=True), ready(), uploaded(), transcribed(), BurnFailed(code="X", message="x"))
+    again = JobReplayed(stage=StageName.BURNER, by="me", source="DLQ:1")
+    job = fold([*events, *(envelope(event, events[0].job_id, run=2) for event in (again, JobCancelled(by="me")))])
+    assert (job.status, job.subtitles, [notice.code for notice in job.warnings]) == ("done", transcribed(), ["CANCELLED"])
+
+
+def test_cancelling_a_replay_of_a_failed_job_cancels_the_job() -> None:
+    events = history(requested(), ready(), JobFailed(stage=StageName.CLIPPER, code="X", message="x"))
+    again = JobReplayed(stage=StageName.CLIPPER, by="me", source="DLQ:1")
+    job = fold([*events, *(envelope(event, events[0].job_id, run=2) for event in (again, JobCancelled(by="me")))])
+    assert job.status == "cancelled"
+
+
+def test_a_start_is_at_work_until_its_own_end_is_heard_of() -> None:
+    """A worker that was taken over says so late: that is no word on the one that took over."""
+    first, second = started(StageName.CLIPPER, 1), started(StageName.CLIPPER, 2)
+    events = history(requested(), ready(), first, second, retried(StageName.CLIPPER, 1, charged=False))
+    job = fold(events)
+    assert job.at_work == {StageName.CLIPPER: (2, events[3].id)}
+    assert job.attempts_of(StageName.CLIPPER, 1) == 1
+    assert fold([*events, envelope(retried(StageName.CLIPPER, 2), events[0].job_id)]).at_work == {}

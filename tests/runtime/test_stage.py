@@ -43,10 +43,10 @@ Handler = Callable[[SourceReady, Context[Any, Any]], Awaitable[ClipUploaded]]
 class Desk:
     """A stage with its world, and one job whose source is ready."""
 
-    def __init__(self, tmp_path: Path, handle: Handler | None = None, **stage: Any) -> None:
+    def __init__(self, tmp_path: Path, handle: Handler | None = None, patience: float = 30, **stage: Any) -> None:
         self.store, self.bus = MemoryEventStore(), MemoryBus()
         self.postgres = Switch(lambda: Failure(Code.RETRYABLE_ERROR, "away", outage="postgres"))
-        settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), scratch_dir=tmp_path)
+        settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), scratch_dir=tmp_path, queue_ack_wait_sec=patience)
         self.world = World(
             store=self.store,
             bus=self.bus,  # type: ignore[arg-type]
@@ -392,6 +392,6 @@ async def test_the_heart_beats_while_the_work_goes_on() -> None:
             beaten.set()
 
     delivery.in_progress = beat  # type: ignore[method-assign]
-    async with heartbeat(delivery, every=0.001):
+    async with heartbeat(delivery, 0.001 * 3):
         await asyncio.wait_for(beaten.wait(), 5)
     assert delivery.did == ["in_progress"] * len(delivery.did)

@@ -182,8 +182,21 @@ class JobReplayed(Event, frozen=True, kw_only=True, tag="job.replayed"):
     """The message that was put back, as STREAM:sequence, or edit:hash; one message gives one replay."""
 
 
+class LetterDiscarded(Event, frozen=True, kw_only=True, tag="letter.discarded"):
+    """The operator deleted a dead letter of this job instead of replaying it. It changes nothing about the job."""
+
+    stage: StageName
+    by: str
+    source: str
+    """The letter, as DLQ:sequence."""
+
+
 class JobCancelled(Event, frozen=True, kw_only=True, tag="job.cancelled"):
     by: str
+
+
+CANCELLED = "CANCELLED"
+"""The code of the warning that a job has for what a cancelled run was to add to its finished clip."""
 
 
 class JobExpired(Event, frozen=True, kw_only=True, tag="job.expired"):
@@ -197,7 +210,9 @@ Failed = JobFailed | AsrFailed | BurnFailed
 Answer = SourceReady | ClipUploaded | AsrDone | ClipBurned | Failed
 """What a stage says in the end: exactly one for each (job, stage, run)."""
 
-AnyEvent = Work | ClipBurned | Failed | StageStarted | StageProgress | StageRetried | JobReplayed | JobCancelled | JobExpired
+AnyEvent = (
+    Work | ClipBurned | Failed | StageStarted | StageProgress | StageRetried | JobReplayed | LetterDiscarded | JobCancelled | JobExpired
+)
 
 CONSUMES: dict[StageName, type[Event]] = {
     StageName.RESOLVER: ClipsRequested,
@@ -245,8 +260,16 @@ def answer_id(job_id: UUID, stage: StageName, run: int) -> UUID:
     return uuid5(job_id, f"{stage}:{run}")
 
 
+def cancel_id(job_id: UUID, run: int) -> UUID:
+    return uuid5(job_id, f"cancelled:{run}")
+
+
 def replay_id(job_id: UUID, run: int) -> UUID:
     return uuid5(job_id, f"replayed:{run}")
+
+
+def discard_id(job_id: UUID, source: str) -> UUID:
+    return uuid5(job_id, f"discarded:{source}")
 
 
 _decoder = msgspec.json.Decoder(Envelope)
@@ -259,7 +282,10 @@ def encode(envelope: Envelope) -> bytes:
 
 def decode(body: bytes | str) -> Envelope:
     """Raises msgspec.DecodeError (a ValidationError included) that names what is wrong."""
-    return _decoder.decode(body)
+    try:
+        return _decoder.decode(body)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError("not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deep") from error
 
 
 def is_known(event_type: str) -> bool:

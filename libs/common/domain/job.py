@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from libs.common.domain.edits import edit_key, is_edit
 from libs.common.domain.events import (
+    CANCELLED,
     Answer,
     AsrDone,
     AsrFailed,
@@ -25,6 +26,7 @@ from libs.common.domain.events import (
     JobExpired,
     JobFailed,
     JobReplayed,
+    LetterDiscarded,
     Notice,
     Priority,
     SourceReady,
@@ -39,14 +41,6 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.domain.progress import progress_at
 
 Status = Literal["unknown", "queued", "processing", "done", "failed", "cancelled", "expired"]
-
-STAGE_WORDS: dict[StageName, str] = {
-    StageName.RESOLVER: "resolving",
-    StageName.CLIPPER: "clipping",
-    StageName.ASR: "transcribing",
-    StageName.BURNER: "burning",
-}
-"""What the client reads as the job's `stage`."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +65,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     optional_failures: dict[StageName, AsrFailed | BurnFailed] = {}
     answers: dict[tuple[StageName, int], Envelope] = {}
     attempts: dict[tuple[StageName, int], int] = {}
+    at_work: dict[StageName, tuple[int, UUID]] = {}
+    """In this run, a stage's last start, as (attempt, event id), while nobody has heard the end of it: its worker works, or died."""
     replays: dict[str, int] = {}
     edit: str | None = None
     """The source of the replay that put the client's last edited transcript back."""
@@ -166,12 +162,14 @@ def apply(job: Job, envelope: Envelope) -> Job:
             return _opened(job, envelope, event)
         case JobExpired():
             return replace(job, id=envelope.job_id, status="expired", updated_at=envelope.at)
+        case LetterDiscarded():
+            return job
         case JobReplayed() if envelope.run == job.run + 1 and _can_rerun(job, event):
             return _rerun(job, envelope, event)
         case _ if job.is_over or envelope.run != job.run:
             return job
         case _:
-            return _settled(replace(_moved(job, event), updated_at=envelope.at))
+            return _settled(replace(_moved(job, event, envelope.id), updated_at=envelope.at))
 
 
 def _remembered(job: Job, envelope: Envelope) -> Job:
@@ -231,29 +229,40 @@ def _rerun(job: Job, envelope: Envelope, event: JobReplayed) -> Job:
         stage=event.stage,
         failure=None,
         optional_failures=kept,
+        at_work={},
         progress=_within(job, event.stage, 0.0),
         replays={**job.replays, event.source: envelope.run},
         updated_at=envelope.at,
     )
 
 
-def _moved(job: Job, event: Event) -> Job:
+def _moved(job: Job, event: Event, event_id: UUID) -> Job:
     match event:
         case StageStarted(stage=stage):
-            started = _counted(job, stage, 1)
+            started = replace(_counted(job, stage, 1), at_work={**job.at_work, stage: (event.attempt, event_id)})
             return replace(started, status="processing", stage=stage, progress=max(job.progress, _within(job, stage, 0.0)))
         case StageProgress(stage=stage, progress=progress):
             return replace(job, progress=max(job.progress, _within(job, stage, progress)))
-        case StageRetried(stage=stage, charged=False):
-            return _counted(job, stage, -1)
+        case StageRetried(stage=stage, attempt=attempt, charged=charged):
+            ended = replace(job, at_work={key: start for key, start in job.at_work.items() if (key, start[0]) != (stage, attempt)})
+            return ended if charged else _counted(ended, stage, -1)
         case JobFailed():
             return replace(job, status="failed", failure=event, stage=event.stage)
         case JobCancelled():
-            return replace(job, status="cancelled")
+            return _cancelled(job)
         case SourceReady() | ClipUploaded() | AsrDone() | ClipBurned() | AsrFailed() | BurnFailed():
             return _answered(job, event)
         case _:
             return job
+
+
+def _cancelled(job: Job) -> Job:
+    """The job; or, where its clip was done before this run began, only what the run was to add to it."""
+    if job.clip is None or job.answer_to(StageName.CLIPPER, job.run):
+        return replace(job, status="cancelled")
+    lost = BurnFailed if job.subtitles else AsrFailed
+    failure = lost(code=CANCELLED, message="cancelled at the client's wish")
+    return replace(job, optional_failures={**job.optional_failures, StageName.BURNER if job.subtitles else StageName.ASR: failure})
 
 
 def _answered(job: Job, event: Answer) -> Job:

@@ -48,7 +48,14 @@ class Ignore:
     reason: str
 
 
-Verdict = Advance | TryLater | GiveUp | Ignore
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The message is in other hands by now: whatever we said to the server would be said for them."""
+
+    reason: str
+
+
+Verdict = Advance | TryLater | GiveUp | Ignore | Leave
 
 
 def verdict_on(failure: Failure, attempt: int, policy: RetryPolicy, chance: float) -> TryLater | GiveUp:

@@ -1,4 +1,6 @@
-"""Signs of life of an attempt: its heartbeat, by which the message stays ours, and its progress, which the client sees."""
+"""Signs of life of an attempt: its heartbeat, by which the message stays ours, its progress, which the client sees, and its end
+when the work is no longer ours to do.
+"""
 
 import asyncio
 import time
@@ -7,31 +9,82 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from libs.common.domain.failures import Failure
-from libs.common.runtime.jetstream import HEARTBEAT, Delivery
+from libs.common.runtime.jetstream import Delivery
 from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 PROGRESS_EVERY = 1.0
 """Seconds between two progress events of one attempt."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks whether an attempt's job still wants it: how long a cancelled job's work may go on."""
+BEATS = 3
+"""Heartbeats in the time after which the server gives a silent worker's message to another."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """Our hold on a message: sure while the server has heard of us within its patience."""
+
+    patience: float
+    heard: float = field(default_factory=time.monotonic)
+    was_cut_off: bool = False
+    """The server could not be reached at some beat: it may have given the message away though we were well."""
+
+    @property
+    def is_sure(self) -> bool:
+        return time.monotonic() - self.heard < self.patience
 
 
 @asynccontextmanager
-async def heartbeat(delivery: Delivery, every: float = HEARTBEAT) -> AsyncIterator[None]:
-    """Keep the message ours while we work on it, also through an outage of the server itself."""
+async def heartbeat(delivery: Delivery, patience: float) -> AsyncIterator[Hold]:
+    """Keep the message ours while we work on it, also through an outage of the server itself. `patience` seconds is its ack_wait."""
+    hold = Hold(patience)
 
     async def beat() -> None:
         while True:
-            await asyncio.sleep(every)
+            await asyncio.sleep(patience / BEATS)
             try:
                 await delivery.in_progress()
+                hold.heard = time.monotonic()
             except Failure:
+                hold.was_cut_off = True
                 log.warning("no heartbeat: the message server can't be reached")
 
     task = asyncio.create_task(beat())
     try:
-        yield
+        yield hold
     finally:
         task.cancel()
+
+
+class Overtaken(Exception):
+    """The job is over, was answered, or is in another worker's hands: this attempt was ended."""
+
+
+@asynccontextmanager
+async def while_wanted(is_wanted: Callable[[], Awaitable[bool]], limit: float) -> AsyncIterator[None]:
+    """Raises TimeoutError when the block takes longer than `limit` seconds, Overtaken soon after `is_wanted` says no."""
+    overtaken = False
+
+    async def look() -> None:
+        nonlocal overtaken
+        while not overtaken:
+            await asyncio.sleep(LOOK_EVERY)
+            if not await is_wanted():
+                overtaken = True
+        scope.reschedule(asyncio.get_running_loop().time())
+
+    try:
+        async with asyncio.timeout(limit) as scope:
+            looking = asyncio.create_task(look())
+            try:
+                yield
+            finally:
+                looking.cancel()
+    except TimeoutError as error:
+        if overtaken:
+            raise Overtaken from error
+        raise
 
 
 @dataclass(slots=True)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from aioboto3.session import Session
 from aiobotocore.config import AioConfig
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.s3_calls import BYTES, REPLACED, calling, reading
 from libs.common.runtime.s3_fields import attachment, checked_key, etag_of, http_range, whole_size
 from libs.common.runtime.s3_multipart import PART_BYTES, parts_of, upload_parts
@@ -197,9 +199,11 @@ class Bucket:
             await self._client.create_bucket(Bucket=self.name, **elsewhere)
 
     async def _put(self, key: str, body: Any, size: int, content_type: str) -> int:
+        fault_point("objects", "putting")
         with calling("put"):
             await self._client.put_object(**self._at(key), Body=body, ContentLength=size, ContentType=content_type)
         BYTES.labels("written").inc(size)
+        fault_point("objects", "put")
         return size
 
     async def _sign(self, operation: str, params: dict[str, Any], ttl: int) -> str:
@@ -221,6 +225,11 @@ class ObjectStore:
         with calling("ping"):
             async with asyncio.timeout(PING_SECONDS):
                 await self.sources.check()
+
+    async def remove_job(self, job_id: UUID) -> None:
+        """All objects of the job."""
+        for bucket, prefix in ((self.results, f"results/{job_id}/"), (self.sources, f"sources/{job_id}/")):
+            await bucket.delete([found.key async for found in bucket.list(prefix)])
 
     async def ensure_buckets(self) -> None:
         """Both exist after this."""

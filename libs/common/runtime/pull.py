@@ -4,14 +4,19 @@ A stage takes only what it has room for. A busy one serves fast before normal be
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from libs.common.domain.events import Priority
 from libs.common.domain.failures import Failure
+from libs.common.runtime.health import Health
 from libs.common.runtime.jetstream import POLL, Delivery
-from libs.common.runtime.stage import Stage, World, process
+from libs.common.runtime.scratch import ScratchRoom
+from libs.common.runtime.settings import CommonSettings
+from libs.common.runtime.stage import process
 from libs.common.runtime.telemetry import logger
+from libs.common.runtime.world import Stage, World
 
 log = logger(__name__)
 
@@ -44,6 +49,7 @@ class Lanes:
         self._room = room
         self._turn = 0
         self._asking = False
+        self._open = True
         self._waits: dict[Priority, asyncio.Task[Delivery | None]] = {}
 
     async def next(self) -> Delivery | None:
@@ -82,17 +88,28 @@ class Lanes:
 
     async def _wait(self, priority: Priority) -> Delivery | None:
         delivery = await self._lanes[priority].take(wait=POLL)
-        if delivery is None or self._asking or not self._room.locked():
+        if delivery is None or self._asking or (self._open and not self._room.locked()):
             return delivery
         await delivery.nak(0)  # it came when the last place was taken: another worker may have room
         return None
 
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """For a while in which nothing is asked for: what comes all the same goes back."""
+        self._open = False
+        await self.hand_back()
+        try:
+            yield
+        finally:
+            self._open = True
+
     async def hand_back(self) -> None:
-        """Before an end, or when the last place was taken: nothing that has come stays in our hands."""
+        """Before an end, or when nothing more is taken: nothing that has come stays in our hands. What can't go back comes by itself."""
         for priority, wait in list(self._waits.items()):
             if wait.done() and not wait.cancelled() and wait.exception() is None and (delivery := wait.result()):
                 del self._waits[priority]
-                await delivery.nak(0)
+                with suppress(Failure):
+                    await delivery.nak(0)
 
     async def stop(self) -> None:
         """Never cancel what the server may be answering just now: its message would be lost to all until ack_wait."""
@@ -104,34 +121,64 @@ class Lanes:
         await asyncio.gather(*self._waits.values(), return_exceptions=True)
 
 
-async def run_stage(stage: Stage[Any], world: World, lanes: Mapping[Priority, Source], stopping: asyncio.Event) -> None:
+class Places:
+    """One stage's places in this process: what is in hand, and whether there is room for more."""
+
+    def __init__(self, stage: Stage[Any], settings: CommonSettings, scratch: ScratchRoom | None = None) -> None:
+        self.count = settings.worker_max_concurrency * stage.in_hand
+        self.free = asyncio.Semaphore(self.count)
+        self.scratch = scratch or ScratchRoom(settings)
+        self.works: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_hand(self) -> int:
+        return len(self.works)
+
+    def fill(self, work: Coroutine[Any, Any, None]) -> None:
+        """For a caller that holds a place: it is free again when the work has ended."""
+        task = asyncio.create_task(work)
+        self.works.add(task)
+        task.add_done_callback(self.works.discard)
+        task.add_done_callback(lambda _: self.free.release())
+
+
+async def run_stage(
+    stage: Stage[Any], world: World, lanes: Mapping[Priority, Source], stopping: asyncio.Event, places: Places | None = None
+) -> None:
     """Work until `stopping` is set; then finish what is in hand within the time that the settings give, and hand back the rest."""
-    room = asyncio.Semaphore(world.settings.worker_max_concurrency * stage.in_hand)
-    supply = Lanes(lanes, room=room)
-    works: set[asyncio.Task[None]] = set()
-
-    async def feed() -> None:
-        while True:
-            await world.health.until_up()
-            await room.acquire()
-            delivery = await _next(stage, supply)
-            if delivery is None:
-                room.release()
-                continue
-            work = asyncio.create_task(process(stage, world, delivery))
-            works.add(work)
-            work.add_done_callback(works.discard)
-            work.add_done_callback(lambda _: room.release())
-            if room.locked():
-                await supply.hand_back()
-
-    feeding = asyncio.create_task(feed())
+    places = places or Places(stage, world.settings)
+    supply = Lanes(lanes, room=places.free)
+    feeding = asyncio.create_task(_feed(stage, world, supply, places))
     await asyncio.wait([feeding, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
     feeding.cancel()
     [fed, _] = await asyncio.gather(feeding, supply.stop(), return_exceptions=True)
-    await finish(list(works), world.settings.worker_shutdown_timeout_ms / 1000)
+    await finish(list(places.works), world.settings.worker_shutdown_timeout_ms / 1000)
     if isinstance(fed, Exception):
         raise fed
+
+
+async def _feed(stage: Stage[Any], world: World, supply: Lanes, places: Places) -> None:
+    """A message for every place, for ever."""
+    while True:
+        await places.free.acquire()
+        await _until_open(world.health, places.scratch, supply)
+        delivery = await _next(stage, supply)
+        if delivery is None:
+            places.free.release()
+            continue
+        places.fill(process(stage, world, delivery))
+        if places.free.locked():
+            await supply.hand_back()
+
+
+async def _until_open(health: Health, scratch: ScratchRoom, supply: Lanes) -> None:
+    """Wait for what we depend on, and for scratch to have room; what comes meanwhile is for others."""
+    if health.is_up and not scratch.is_full:
+        return
+    async with supply.closed():
+        while not health.is_up or scratch.is_full:
+            await health.until_up()
+            await scratch.until_free()
 
 
 async def _next(stage: Stage[Any], supply: Lanes) -> Delivery | None:

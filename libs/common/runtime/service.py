@@ -20,9 +20,11 @@ from libs.common.runtime.health import Health
 from libs.common.runtime.health_port import health_port
 from libs.common.runtime.jetstream import JetStreamBus, Lane, open_bus
 from libs.common.runtime.object_store import ObjectStore, open_object_store
-from libs.common.runtime.pull import run_stage
+from libs.common.runtime.pull import Places, run_stage
+from libs.common.runtime.scratch import ScratchRoom
 from libs.common.runtime.settings import CommonSettings, from_environment
-from libs.common.runtime.stage import Stage, World
+from libs.common.runtime.worker_reports import send_reports
+from libs.common.runtime.world import Stage, World
 
 log = telemetry.logger(__name__)
 S = TypeVar("S", bound=CommonSettings)
@@ -80,11 +82,17 @@ async def _run_stages(
         if not await settle_streams(settings, c, stopping):
             return
         world = World(store=c.store, bus=c.bus, objects=c.objects, health=c.health, settings=settings, tools=tools)
-        tasks = [partial(beside, settings, c, tools)] if beside else []
+        scratch = ScratchRoom(settings)
+        places = {stage.name: Places(stage, settings, scratch) for stage in stages}
+        tasks: list[partial[Any]] = [
+            partial(scratch.watch, c.health),
+            partial(send_reports, c.bus.client, settings.worker, scratch, places),
+            *([partial(beside, settings, c, tools)] if beside else []),
+        ]
         async with _running(tasks, c.health), asyncio.TaskGroup() as running:
             for stage in stages:
                 lanes = {priority: Lane(c.bus, stage.name, priority) for priority in Priority}
-                running.create_task(run_stage(stage, world, lanes, stopping))
+                running.create_task(run_stage(stage, world, lanes, stopping, places[stage.name]))
     log.info("stopped")
 
 
