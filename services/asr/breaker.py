@@ -54,7 +54,7 @@ class Breaker:
 
 def is_trouble(failure: Failure, patience: float) -> bool:
     """Whether a failure is the provider's own and won't pass within `patience` seconds; others are the audio's, or short."""
-    if failure.outage is not None:
+    if failure.outage not in {None, "asr"}:
         return False
     if failure.retry_after is not None and not failure.charged:
         return failure.retry_after > patience

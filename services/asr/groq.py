@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from groq import APIConnectionError, APIStatusError, AsyncGroq, DefaultAsyncHttpxClient, Timeout, omit
+from groq import APIConnectionError, APIStatusError, APITimeoutError, AsyncGroq, DefaultAsyncHttpxClient, Timeout, omit
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import abilities, whisper_code
@@ -14,9 +14,9 @@ from libs.common.runtime.settings import Secret
 from libs.common.runtime.telemetry import logger
 from services.asr.metrics import measured
 from services.asr.parts import joined
-from services.asr.provider_errors import UNPROCESSABLE, failure_of
+from services.asr.provider_errors import AWAY, UNPROCESSABLE, failure_of
 from services.asr.settings import AsrSettings
-from services.asr.transcriber import Audio, Transcriber, refusal
+from services.asr.transcriber import Audio, refusal
 from services.asr.transcript import Transcript, UnreadableError, decode
 from services.asr.upload import FORMS, Upload, fits
 from services.asr.wish import Wish
@@ -26,6 +26,7 @@ log = logger(__name__)
 SDK_PREFIX = "/openai/v1/"
 """What the SDK puts before every path, whatever its base URL."""
 CONNECT_SECONDS = 5.0
+REACH_SECONDS = 3.0
 
 
 class GroqTranscriber:
@@ -81,8 +82,29 @@ class GroqTranscriber:
             self._report(error, failure)
         except (TimeoutError, APIConnectionError) as error:
             log.warning("the transcription provider did not answer", error=type(error).__name__)
-            failure = Failure(Code.RETRYABLE_ERROR, "the transcription provider did not answer")
+            failure = await self._unanswered(error)
         raise failure
+
+    async def _unanswered(self, error: Exception) -> Failure:
+        """An audio may be what the provider never ends with; that it answers nothing else either is not the audio's fault."""
+        if isinstance(error, TimeoutError | APITimeoutError):
+            try:
+                await self.reach()
+            except Failure as away:
+                return away
+            return Failure(Code.RETRYABLE_ERROR, "the transcription provider did not answer")
+        return _away()
+
+    async def reach(self) -> None:
+        """Ask for something that costs nothing. Raises Failure(outage="asr") unless there is an answer, be it a refusal."""
+        try:
+            async with asyncio.timeout(REACH_SECONDS):
+                await self._client.models.list()
+        except APIStatusError as error:
+            if error.status_code in AWAY:
+                raise _away() from error
+        except (TimeoutError, APIConnectionError) as error:
+            raise _away() from error
 
     async def _second_chance(self, upload: Upload, wish: Wish) -> bytes:
         try:
@@ -128,13 +150,17 @@ class GroqTranscriber:
         write("the transcription provider answered with an error", status=error.status_code, code=failure.code, answer=answer)
 
 
+def _away() -> Failure:
+    return Failure(Code.RETRYABLE_ERROR, "the transcription provider can't be reached", outage="asr")
+
+
 async def _file(upload: Upload) -> tuple[str, bytes, str]:
     """With a name and a type: a server can't tell what bare bytes are."""
     return f"clip{upload.path.suffix}", await asyncio.to_thread(upload.path.read_bytes), upload.media_type
 
 
 @asynccontextmanager
-async def open_groq(settings: AsrSettings) -> AsyncIterator[Transcriber]:
+async def open_groq(settings: AsrSettings) -> AsyncIterator[GroqTranscriber]:
     key = settings.groq_api_key or Secret("")
     limit = settings.asr_request_timeout_ms / 1000
     http_client = DefaultAsyncHttpxClient(event_hooks={"request": [_prefixed(settings.asr_api_prefix)]})

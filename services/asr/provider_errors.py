@@ -8,8 +8,10 @@ from libs.common.domain.failures import Code, Failure
 
 UNPROCESSABLE = 422
 """Groq's word for audio that it made nonsense of: asked once more, it may do better."""
-RETRIED = frozenset({408, 409, 498})
-"""Besides 5xx; 498 is Groq's "no capacity", which its own SDK does not try again."""
+RETRIED = frozenset({408, 409})
+"""Besides 5xx."""
+AWAY = frozenset({498, 502, 503, 504})
+"""Said whatever the audio: 498 is Groq's "no capacity", which its own SDK does not try again."""
 CLIENT_ERROR = 4
 RATE_LIMIT_PAUSE = 30.0
 """Seconds to stay away after a 429 that doesn't say how long; none of these is charged, so they must not come in a hurry."""
@@ -30,6 +32,8 @@ def failure_of(status: int, retry_after: str | None, now: datetime) -> Failure:
             return Failure(Code.FORBIDDEN, "the transcription provider refuses this service; its operator has to correct that")
         case 413:
             return Failure(Code.INPUT_TOO_LARGE, "the clip's audio is too large for the transcription provider")
+        case _ if status in AWAY:
+            return Failure(Code.RETRYABLE_ERROR, "the transcription provider is not available", retry_after=pause, outage="asr")
         case _ if status in RETRIED or status // 100 != CLIENT_ERROR:
             return Failure(Code.RETRYABLE_ERROR, "the transcription provider has trouble", retry_after=pause)
         case _:

@@ -9,6 +9,7 @@ from services.asr.fallback import FallingBack
 from services.asr.groq import open_groq
 from services.asr.kept import Kept
 from services.asr.local import open_local
+from services.asr.patience import Patient
 from services.asr.settings import AsrSettings
 from services.asr.transcriber import Transcriber
 
@@ -21,10 +22,13 @@ async def open_transcriber(settings: AsrSettings) -> AsyncIterator[Transcriber]:
     ttl, patience = settings.asr_cache_ttl_hours * HOUR, settings.asr_fallback_after_sec
     async with AsyncExitStack() as stack:
         cache = await stack.enter_async_context(open_source_cache(settings.database_url.reveal(), holder=settings.worker))
-        first = await stack.enter_async_context(open_groq(settings) if settings.asr_provider == "groq" else open_local(settings))
+        if settings.asr_provider == "local":
+            yield Kept(await stack.enter_async_context(open_local(settings)), cache, ttl)
+            return
+        groq = await stack.enter_async_context(open_groq(settings))
         if settings.falls_back:
             second = await stack.enter_async_context(open_local(settings))
-            guarded = Guarded(first, second, patience)
+            guarded = Guarded(groq, second, patience)
             yield FallingBack(Kept(guarded, cache, ttl), Kept(second, cache, ttl), patience)
         else:
-            yield Kept(first, cache, ttl)
+            yield Patient(Kept(groq, cache, ttl), groq.reach)

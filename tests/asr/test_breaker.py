@@ -71,6 +71,7 @@ def test_a_quota_is_told_with_the_time_that_is_left():
         (Failure(Code.RETRYABLE_ERROR, "busy", retry_after=20), True),
         (Failure(Code.RETRYABLE_ERROR, "too often", retry_after=7, charged=False), False),
         (Failure(Code.RETRYABLE_ERROR, "our own", outage="postgres"), False),
+        (Failure(Code.RETRYABLE_ERROR, "the provider's", outage="asr"), True),
         (Failure(Code.SOURCE_UNREADABLE, "noise"), False),
         (Failure(Code.INPUT_TOO_LARGE, "long"), False),
     ],

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -148,10 +149,7 @@ async def test_a_language_that_whisper_does_not_know_is_not_asked_for(groq: Fake
         (404, Code.FORBIDDEN, False),
         (408, Code.RETRYABLE_ERROR, True),
         (409, Code.RETRYABLE_ERROR, True),
-        (498, Code.RETRYABLE_ERROR, True),
         (500, Code.RETRYABLE_ERROR, True),
-        (502, Code.RETRYABLE_ERROR, True),
-        (503, Code.RETRYABLE_ERROR, True),
     ],
 )
 async def test_each_error_of_the_provider_is_retried_or_final_and_asked_once(
@@ -175,10 +173,12 @@ async def test_a_rate_limit_is_waited_out_as_long_as_it_says_and_costs_no_attemp
     assert (failed.code, failed.retry_after, failed.charged) == (Code.RETRYABLE_ERROR, pause, False)
 
 
-async def test_a_server_in_trouble_that_says_when_to_come_back_is_believed_too(groq: FakeGroq, audio: Audio):
-    groq.says(503, {"error": {}}, headers={"Retry-After": "20"})
-    failed = await failure(groq, audio)
-    assert (failed.retry_after, failed.charged) == (20.0, True)
+@pytest.mark.parametrize("status", [498, 502, 503, 504])
+async def test_a_server_that_is_not_available_is_away_for_as_long_as_it_says(groq: FakeGroq, audio: Audio, status: int):
+    groq.says(status, {"error": {}}, headers={"Retry-After": "20"})
+    groq.says(status, b"<html>gateway</html>")
+    failures = [await failure(groq, audio) for _ in range(2)]
+    assert [(failed.outage, failed.retry_after) for failed in failures] == [("asr", 20.0), ("asr", None)]
 
 
 async def test_a_refused_key_is_told_to_the_operator_and_shown_to_nobody(groq: FakeGroq, audio: Audio):
@@ -198,9 +198,11 @@ async def test_an_answer_that_is_no_transcript_is_asked_for_again(groq: FakeGroq
 
 
 async def test_an_answer_that_never_comes_is_a_retryable_failure(groq: FakeGroq, audio: Audio):
+    """The provider answers other things: it may be this audio's fault, and costs attempts."""
     groq.says(hangs=True)
     failed = await failure(groq, audio, asr_request_timeout_ms=200)
     assert (failed.code, failed.message) == (Code.RETRYABLE_ERROR, "the transcription provider did not answer")
+    assert (failed.charged, failed.outage) == (True, None)
 
 
 async def test_an_answer_that_breaks_off_is_a_retryable_failure(groq: FakeGroq, audio: Audio):
@@ -208,11 +210,18 @@ async def test_an_answer_that_breaks_off_is_a_retryable_failure(groq: FakeGroq, 
     assert (await failure(groq, audio)).code is Code.RETRYABLE_ERROR
 
 
-async def test_a_server_that_is_not_there_is_a_retryable_failure_that_the_attempts_bound(groq: FakeGroq, audio: Audio):
+async def test_a_server_that_is_not_there_is_away(groq: FakeGroq, audio: Audio):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         failed = await failure(groq, audio, asr_base_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
-    assert (failed.code, failed.charged, failed.outage) == (Code.RETRYABLE_ERROR, True, None)
+    assert (failed.code, failed.outage) == (Code.RETRYABLE_ERROR, "asr")
+
+
+async def test_a_server_that_takes_connections_and_says_nothing_is_away(groq: FakeGroq, audio: Audio):
+    """Half-open: it is no audio's fault when nothing else is answered either."""
+    async with silence() as url:
+        failed = await failure(groq, audio, asr_base_url=url, asr_request_timeout_ms=200)
+    assert failed.outage == "asr"
 
 
 async def test_a_cancelled_request_ends_at_once(groq: FakeGroq, audio: Audio):
@@ -245,3 +254,17 @@ def test_a_base_url_that_is_none_is_refused_at_the_start():
 def test_a_model_that_is_not_there_is_refused_at_the_start():
     with pytest.raises(SettingsError, match="ASR_MODEL"):
         asr_settings(asr_model="/no/such/folder")
+
+
+@asynccontextmanager
+async def silence() -> AsyncIterator[str]:
+    """A server that takes whatever it is sent and answers nothing."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

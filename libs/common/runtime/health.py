@@ -11,6 +11,8 @@ from libs.common.runtime.telemetry import DEPENDENCY_UP, logger
 
 log = logger(__name__)
 PING_LIMIT = 4.0
+Ping = Callable[[], Awaitable[None]]
+"""Returns when the dependency answers; raises Failure when not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +32,24 @@ class Health:
     `needed`: those without which the service can't serve at all; every one, unless it says otherwise.
     """
 
-    def __init__(
-        self, pings: Mapping[str, Callable[[], Awaitable[None]]], *, needed: Collection[str] | None = None, every: float = 5.0
-    ) -> None:
+    def __init__(self, pings: Mapping[str, Ping], *, needed: Collection[str] | None = None, every: float = 5.0) -> None:
         self._pings = pings
         self._needed = set(pings if needed is None else needed)
         self._every = every
         self.pulses: dict[str, Pulse] = {}
+        self.full: set[str] = set()
+        """What this process has no more room in (scratch): it finishes what it has and takes nothing new."""
+
+    def also_watch(self, pings: Mapping[str, Ping]) -> None:
+        """More dependencies, all of them needed."""
+        self._pings = {**self._pings, **pings}
+        self._needed |= set(pings)
 
     @property
     def readiness(self) -> Readiness:
-        """degraded: ready, with something away that is not needed."""
+        """degraded: ready, with something away that is not needed, or without room for more work."""
         if self.is_up:
-            return "ready"
+            return "degraded" if self.full else "ready"
         return "degraded" if self._needed <= {name for name, pulse in self.pulses.items() if pulse.up} else "unready"
 
     @property

@@ -5,7 +5,7 @@ Nothing here waits for a server: a service starts while its dependencies are awa
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from libs.common.domain.events import Priority
+from libs.common.domain.events import Priority, StageName
 from libs.common.runtime import fault_points, streams, telemetry
 from libs.common.runtime.event_store import PostgresEventStore, open_event_store
-from libs.common.runtime.health import Health
+from libs.common.runtime.health import Health, Ping
 from libs.common.runtime.health_port import health_port
 from libs.common.runtime.jetstream import JetStreamBus, Lane, open_bus
+from libs.common.runtime.nats_monitors import be_well
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.pull import Places, run_stage
 from libs.common.runtime.scratch import ScratchRoom
@@ -46,14 +47,20 @@ async def connections(settings: CommonSettings, name: str, *, needed: Collection
     """Connections whose health is watched; none of them is waited for."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_event_store(settings.database_url.reveal()))
-        bus = await stack.enter_async_context(open_bus(settings.nats_url.reveal(), name=name))
+        lasting = settings.environment == "production"
+        bus = await stack.enter_async_context(open_bus(settings.nats_url.reveal(), name=name, needs_streams=lasting))
         objects = await stack.enter_async_context(open_object_store(settings))
-        health = Health({"postgres": store.ping, "nats": bus.ping, "s3": objects.ping}, needed=needed)
+        health = Health({"postgres": store.ping, "nats": partial(_ping, bus, settings.monitors), "s3": objects.ping}, needed=needed)
         watching = asyncio.create_task(health.watch())
         try:
             yield Connections(store=store, bus=bus, objects=objects, health=health)
         finally:
             watching.cancel()
+
+
+async def _ping(bus: JetStreamBus, monitors: Sequence[str]) -> None:
+    await bus.ping()
+    await be_well(monitors)
 
 
 def run(
@@ -62,13 +69,15 @@ def run(
     *,
     opens: Callable[[S], AbstractAsyncContextManager[Any]] = lambda _: nullcontext(),
     beside: Callable[[S, Connections, Any], Awaitable[None]] | None = None,
+    pings: Callable[[Any], Mapping[str, Ping]] = lambda _: {},
 ) -> None:
     """The main of a service of stages, which is named for the first. `opens` gives what handlers find as their tools.
 
+    `pings` names what of the tools is outside this process, as Health wants it.
     `beside` gets the same tools and runs for ever, as a task does, until the stages have stopped.
     """
     settings = begin(stages[0].name, settings_class)
-    uvloop.run(_run_stages(stages, settings, opens, beside))
+    uvloop.run(_run_stages(stages, settings, opens, beside, pings))
 
 
 async def _run_stages(
@@ -76,9 +85,11 @@ async def _run_stages(
     settings: S,
     opens: Callable[[S], AbstractAsyncContextManager[Any]],
     beside: Callable[[S, Connections, Any], Awaitable[None]] | None,
+    pings: Callable[[Any], Mapping[str, Ping]],
 ) -> None:
     stopping = stop_signal()
     async with connections(settings, stages[0].name) as c, opens(settings) as tools, health_port(settings, c.health):
+        c.health.also_watch(pings(tools))
         if not await settle_streams(settings, c, stopping):
             return
         world = World(store=c.store, bus=c.bus, objects=c.objects, health=c.health, settings=settings, tools=tools)
@@ -91,9 +102,13 @@ async def _run_stages(
         ]
         async with _running(tasks, c.health), asyncio.TaskGroup() as running:
             for stage in stages:
-                lanes = {priority: Lane(c.bus, stage.name, priority) for priority in Priority}
+                lanes = {priority: _lane(c.bus, settings, stage.name, priority) for priority in Priority}
                 running.create_task(run_stage(stage, world, lanes, stopping, places[stage.name]))
     log.info("stopped")
+
+
+def _lane(bus: JetStreamBus, settings: CommonSettings, stage: StageName, priority: Priority) -> Lane:
+    return Lane(bus, stage, priority, restore=partial(streams.restore, bus.js, settings, stage, priority))
 
 
 def run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings_class: type[S]) -> None:
@@ -146,8 +161,8 @@ async def settle_streams(settings: CommonSettings, c: Connections, stopping: asy
     if stopping.is_set():
         return False
     if settings.environment == "local":
-        await streams.ensure(c.bus.js, replicas=settings.stream_replicas)
-    elif problems := await streams.broken_rules(c.bus.js, replicas=settings.stream_replicas, monitors=settings.monitors):
+        await streams.ensure(c.bus.js, replicas=settings.stream_replicas, deliveries=streams.Deliveries.of(settings))
+    elif problems := await streams.problems(c.bus.js, settings):
         raise SystemExit("Clipstream refuses to start where work could be lost:\n  " + "\n  ".join(problems))
     return True
 

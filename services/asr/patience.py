@@ -1,0 +1,62 @@
+"""A transcriber whose outages are waited out: while it is away its stage takes nothing, holds what it has, and spends no attempt."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from libs.common.domain.failures import Failure
+from services.asr.transcriber import Audio, Transcriber
+from services.asr.transcript import Transcript
+from services.asr.wish import Wish
+
+REST = 3.0
+"""Seconds after a failure in which the provider is not asked again: also the longest that its return can go unnoticed by us."""
+
+LONGEST_REST = 30.0
+"""Where the provider says itself when to come back."""
+
+
+@dataclass(slots=True)
+class Patient:
+    """`inner`, the failures of which that say outage="asr" keep everybody away for a moment; `reach` tells whether it answers at all."""
+
+    inner: Transcriber
+    reach: Callable[[], Awaitable[None]]
+    away: Failure | None = field(default=None, init=False)
+    rests_until: float = field(default=0.0, init=False)
+
+    @property
+    def provider(self) -> str:
+        return self.inner.provider
+
+    @property
+    def model(self) -> str:
+        return self.inner.model
+
+    def refusal(self, wish: Wish) -> Failure | None:
+        return self.inner.refusal(wish)
+
+    async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
+        """Raises Failure; with outage="asr" nothing is known against this audio."""
+        try:
+            transcript = await self.inner.transcribe(audio, wish)
+        except Failure as failure:
+            self.away = failure if failure.outage == "asr" else None
+            self.rests_until = time.monotonic() + min(max(failure.retry_after or 0.0, REST), LONGEST_REST)
+            raise
+        self.away = None
+        return transcript
+
+    async def ping(self) -> None:
+        """Costs the provider nothing while all is well. Raises Failure(outage="asr")."""
+        if self.away is None:
+            return
+        if time.monotonic() < self.rests_until:
+            raise self.away
+        await self.reach()
+
+
+def pings(tools: Any) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """What of the asr service's tools belongs to its health."""
+    return {"asr": tools.ping} if isinstance(tools, Patient) else {}
