@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up start stop bench bench-cutting bench-sources bench-subtitles lock configuration clean
+.PHONY: help setup demo test check up start stop chaos bench bench-cutting bench-sources bench-subtitles lock configuration clean
 
 PYTHON ?= python3
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
@@ -27,6 +27,9 @@ demo: setup ## Cut a real clip with real subtitles, from nothing, and leave the 
 
 test: setup ## Run the tests, on real servers (ARGS="-k name" for some)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m pytest $(ARGS)
+
+chaos: setup ## Strike the whole system with faults and count what it cost, 40 min (ARGS="--quick --seed 7 --only soak")
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tests.chaos $(ARGS)
 
 check: setup ## Lint, formatting, types, import rules
 	$(IN_ROOT) ruff check . && ruff format --check . && mypy && exec lint-imports

@@ -46,8 +46,8 @@ def burned(**fields: Any) -> ClipBurned:
     return ClipBurned(**{"video_key": "results/j/clip.subbed.mp4", "size": 10} | fields)
 
 
-def started(stage: StageName, attempt: int = 1) -> StageStarted:
-    return StageStarted(stage=stage, attempt=attempt, worker="host:1")
+def started(stage: StageName, attempt: int = 1, sequence: int = 1) -> StageStarted:
+    return StageStarted(stage=stage, attempt=attempt, worker="host:1", sequence=sequence)
 
 
 def retried(stage: StageName, attempt: int = 1, *, charged: bool = True) -> StageRetried:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, StageName, encode
+from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, JobReplayed, StageName, encode
 from libs.common.domain.failures import Failure
 from libs.common.domain.subjects import headers_of
 from libs.common.runtime.health import Health
@@ -39,6 +39,11 @@ class MemoryEventStore:
     async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
         last = {row.job_id: row.at for row in self.rows}
         return [job for job in sorted(self.index) if job > after and self.index[job][1] and last[job] < since][:limit]
+
+    async def unbegun(self, limit: int) -> int:
+        last = {row.job_id: row.event for row in self.rows}
+        waiting = [job for job, (_, is_open) in self.index.items() if is_open and isinstance(last[job], ClipsRequested | JobReplayed)]
+        return min(len(waiting), limit)
 
     async def close(self, job_ids: list[UUID]) -> None:
         self.index |= {job: (self.index[job][0], False) for job in job_ids if job in self.index}
@@ -76,7 +81,7 @@ class MemoryBus:
     published: list[Envelope] = field(default_factory=list)
     buried: list[tuple[bytes, StageName, Failure, int]] = field(default_factory=list)
 
-    async def publish(self, envelope: Envelope) -> bool:
+    async def publish(self, envelope: Envelope, *, message_id: str | None = None) -> bool:
         self.published.append(envelope)
         return True
 
@@ -97,6 +102,7 @@ class MemoryDelivery:
     headers: dict[str, str] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     delay: float = 0.0
+    deliveries: int = 1
 
     @classmethod
     def of(cls, envelope: Envelope, *, by_hand: bool = False, sequence: int = 1) -> "MemoryDelivery":

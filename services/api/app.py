@@ -1,6 +1,6 @@
 """The web application: its routes, how errors are answered, and what is wrapped around both."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -17,6 +17,9 @@ from services.api.schema import openapi_json, schema_page
 from services.api.source_probe import probe_source
 from services.api.uploads import sign_upload
 
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+
 JSON_LIMIT = 64 * 1024
 """Bytes of a request's body, but for uploads."""
 
@@ -24,7 +27,7 @@ JSON_LIMIT = 64 * 1024
 def create_app(api: Api) -> App:
     jobs = [create_job, upload_job, read_job, read_result, cancel_job, edit_subtitles, sign_upload, probe_source]
     admin = [admin_routes(api.settings.admin_key)] if api.settings.admin_enabled and api.settings.admin_key else []
-    public = [*jobs, *admin, healthz, readyz, openapi_json, schema_page]
+    public: list[ControllerRouterHandler] = [*jobs, *admin, healthz, readyz, openapi_json, schema_page]
     litestar = Litestar(
         [*public, metrics] if api.settings.metrics_on_api_port else public,
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},

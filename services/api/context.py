@@ -14,6 +14,7 @@ from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
 from libs.common.runtime.object_store import ObjectStore
 from services.api.intake import Intake
+from services.api.pressure import Pressure
 from services.api.settings import ApiSettings
 
 AnyRequest = Request[Any, Any, Any]
@@ -28,6 +29,7 @@ class Api:
     objects: ObjectStore
     health: Health
     intake: Intake
+    pressure: Pressure
     nats: Client
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 

@@ -6,6 +6,7 @@ from litestar import Response, put
 from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
+from libs.common.domain.causes import cause_for
 from libs.common.domain.edits import edit_key, edit_source, encode_edit
 from libs.common.domain.events import Envelope, JobReplayed, StageName, replay_id
 from libs.common.domain.failures import Code, Failure
@@ -28,7 +29,7 @@ EDITS = Described(
     location=True,
     refuses=(
         *(Code.VALIDATION_FAILED, Code.BAD_REQUEST, Code.NOT_FOUND, Code.GONE, Code.INVALID_STATE, Code.INPUT_TOO_LARGE),
-        *(Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
+        *(Code.BACKPRESSURE, Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
     ),
 )
 MOST_BYTES = MIB
@@ -42,7 +43,8 @@ async def edit_subtitles(job_id: FromPath[str], body: RawBody, api: Given, reque
     job = living(history)
     edit = await asyncio.to_thread(_transcript, job, body, request.headers.get("content-type", JSON))
     if not _is_made(job, edit_source(edit)):
-        history.append(await _put_back(api, job, edit))
+        with api.pressure.admitted():
+            history.append(await _put_back(api, job, edit))
     answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(fold(history)), events=last_events(history))
     return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
@@ -71,7 +73,7 @@ def _is_made(job: Job, source: str) -> bool:
 
 async def _put_back(api: Api, job: Job, edit: bytes) -> Envelope:
     """The transcript first, then the fact, then the message: whatever is lost in between, a repeat or the reconciler makes up for."""
-    cause = job.cause_for(StageName.ASR)
+    cause = cause_for(job, StageName.ASR)
     if cause is None or not job.is_editable:
         raise _not_now(job)
     source = edit_source(edit)

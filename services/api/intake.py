@@ -60,6 +60,11 @@ class Intake:
             JOBS_CREATED.labels(envelope.event.source_type, envelope.priority).inc()
         log.info("job taken on", job_id=str(envelope.job_id))
 
+    @property
+    def under_way(self) -> int:
+        """Jobs that are safe and just being published."""
+        return len(self._publishing)
+
     async def settled(self) -> None:
         """Return when nothing is being published any more."""
         while self._publishing:

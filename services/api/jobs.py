@@ -16,12 +16,12 @@ from services.api.problems import ErrorAnswer, refusal
 from services.api.requests import NewJob, NewUpload, Refused, decoded, from_form, requested
 from services.api.sources import source_of
 from services.api.stored_jobs import history_of, living
-from services.api.upload import received
+from services.api.upload import heard_out, received
 from services.api.views import Accepted, JobAnswer, Result, ResultAnswer, SignedFile, accepted_job, job_view, last_events
 
 JOB_CODES = (
     *(Code.VALIDATION_FAILED, Code.CLIP_TOO_LONG, Code.BAD_REQUEST, Code.INPUT_TOO_LARGE),
-    *(Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
+    *(Code.BACKPRESSURE, Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
 )
 URL_CODES = (Code.YTDLP_DISABLED, Code.SSRF_BLOCKED, Code.SOURCE_FORBIDDEN)
 CREATES = Described(summary="Create a job", takes=NewJob, gives=Accepted, location=True, refuses=(*JOB_CODES, *URL_CODES))
@@ -45,9 +45,10 @@ async def create_job(body: RawBody, api: Given, request: AnyRequest) -> Response
     """Cut a range out of a file that was uploaded before, with the ticket of POST /api/uploads, or out of a video that has a URL."""
     job = decoded(NewJob, body)
     opening = requested(job, source_of(job, api.settings.fetching_rules), api.settings.limits, api.now())
-    if opening.upload_key:
-        await _check_upload(api, opening.upload_key)
-    return await _accepted(api, request, opening, job.priority)
+    with api.pressure.admitted():
+        if opening.upload_key:
+            await _check_upload(api, opening.upload_key)
+        return await _accepted(api, request, opening, job.priority)
 
 
 async def _check_upload(api: Api, key: str) -> None:
@@ -61,11 +62,14 @@ async def _check_upload(api: Api, key: str) -> None:
 @post("/api/jobs/upload", status_code=202, request_max_body_size=None, described=UPLOADS)
 async def upload_job(api: Given, request: AnyRequest) -> Response[Accepted]:
     """Send the file and the fields as one multipart form, in any order; the file is the part named `file`."""
-    await api.store.ping()  # better now than after a gigabyte
+    async with heard_out(request):  # better now than after a gigabyte
+        api.pressure.check()
+        await api.store.ping()
     async with received(request, api.objects.sources, api.settings.limits.largest) as upload:
         fields = from_form(upload.fields)
         opening = requested(fields, Source(source_type="upload", upload_key=upload.key), api.settings.limits, api.now())
-    return await _accepted(api, request, opening, fields.priority)
+    with api.pressure.counted():
+        return await _accepted(api, request, opening, fields.priority)
 
 
 async def _accepted(api: Api, request: AnyRequest, opening: ClipsRequested, priority: Priority) -> Response[Accepted]:

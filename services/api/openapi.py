@@ -38,6 +38,9 @@ class Described:
     multipart: bool = False
     location: bool = False
     also: tuple[int, ...] = ()
+    query: type[msgspec.Struct] | None = None
+    admin: bool = False
+    """Only with the admin key."""
     refuses: tuple[Code, ...] = ()
 
 
@@ -58,7 +61,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
         "info": {"title": "Clipstream", "version": VERSION, "description": "Cuts a segment out of a video, with subtitles when asked."},
         "servers": [{"url": "/"}],
         "paths": dict(paths),
-        "components": {"schemas": components, "headers": HEADERS, "parameters": PARAMETERS},
+        "components": {"schemas": components, "headers": HEADERS, "parameters": PARAMETERS, "securitySchemes": KEYS},
     }
 
 
@@ -77,12 +80,20 @@ def _operation(path: str, handler: HTTPRouteHandler, said: Described, schema_of:
         "summary": said.summary,
         "description": inspect.getdoc(handler.fn) or said.summary,
         "tags": ["clips" if path.startswith("/api/") else "operations"],
-        "parameters": [*in_path, *shared],
+        "parameters": [*in_path, *(_in_query(said.query) if said.query else ()), *shared],
         "responses": {**_successes(handler, said, schema_of), **_refusals((*said.refuses, Code.INTERNAL), schema_of)},
     }
+    if said.admin:
+        operation |= {"tags": ["admin"], "security": [{name: []} for name in KEYS]}
     if said.takes is not None:
         operation["requestBody"] = _request_body(said, schema_of[repr(said.takes)])
     return operation
+
+
+def _in_query(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    (_,), components = msgspec.json.schema_components([query], ref_template="#/components/schemas/{name}")
+    found = components[query.__name__]["properties"].items()
+    return [{"name": name, "in": "query", "description": schema.pop("description", ""), "schema": schema} for name, schema in found]
 
 
 def _request_body(said: Described, schema: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +122,7 @@ def _refusals(codes: Iterable[Code], schema_of: dict[str, Any]) -> dict[str, Any
 
 def _refusal(codes: list[Code], schema: dict[str, Any]) -> dict[str, Any]:
     description = "\n".join(f"{code}: {HINTS[code]}" for code in codes)
-    headers = [*COMMON_HEADERS, *(["Retry-After"] if any(headers_for(Failure(code, "")) for code in codes) else [])]
+    headers = [*COMMON_HEADERS, *(["Retry-After"] if any("retry-after" in headers_for(Failure(code, "")) for code in codes) else [])]
     return _response(
         description, headers, {JSON: {"schema": schema, "examples": {code.value: {"value": _example(code)} for code in codes}}}
     )
@@ -142,6 +153,11 @@ HEADERS: dict[str, Any] = {
 }
 
 FILE_PART = {"type": "string", "contentMediaType": "application/octet-stream", "description": "The source itself."}
+
+KEYS: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 PARAMETERS: dict[str, Any] = {
     "X-Request-Id": {

@@ -83,6 +83,8 @@ def _can_help(code: Code) -> bool:
 
 
 def headers_for(failure: Failure) -> dict[str, str]:
+    if failure.code is Code.UNAUTHORIZED:
+        return {"www-authenticate": "Bearer"}  # RFC 9110 section 11.6.1
     if not _can_help(failure.code):
         return {}
     return {"retry-after": str(max(1, round(failure.retry_after or RETRY_AFTER)))}

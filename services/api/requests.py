@@ -129,6 +129,14 @@ def decoded(kind: type[Body], body: bytes) -> Body:
         raise Refused(None, "the body is not valid JSON", Code.BAD_REQUEST) from error
 
 
+def from_query(kind: type[Body], parameters: Mapping[str, str]) -> Body:
+    """The query of a URL as a Struct. Raises Refused."""
+    try:
+        return msgspec.convert(dict(parameters), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from error
+
+
 def from_form(fields: Mapping[str, str]) -> NewUpload:
     """The text fields of a multipart request as a Struct. Raises Refused."""
     values: dict[str, Any] = dict(fields)

@@ -14,6 +14,7 @@ from services.api.access import App
 from services.api.app import create_app
 from services.api.context import Api
 from services.api.intake import Intake
+from services.api.pressure import Pressure
 from services.api.settings import ApiSettings
 
 log = logger(__name__)
@@ -38,14 +39,16 @@ async def serve(settings: ApiSettings) -> None:
 async def serving(settings: ApiSettings, to: Connections) -> AsyncIterator[str]:
     """Serve while inside; yields the base URL. OSError when the address is taken."""
     intake = Intake(to.store, to.bus)
+    pressure = Pressure(settings.worker_queue_high_watermark, bus=to.bus, store=to.store, intake=intake)
     app = create_app(
-        Api(settings=settings, store=to.store, objects=to.objects, health=to.health, intake=intake, nats=to.bus.client),
+        Api(settings=settings, store=to.store, objects=to.objects, health=to.health, intake=intake, pressure=pressure, nats=to.bus.client),
     )
     with _listening(settings.host, settings.port) as listener:
         server = _Server(_config(app, settings))
         running = asyncio.create_task(server.serve([listener]))
         try:
-            yield f"http://{_netloc(settings.host)}:{listener.getsockname()[1]}"
+            async with pressure.watched():
+                yield f"http://{_netloc(settings.host)}:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             await running

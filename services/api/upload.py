@@ -166,6 +166,17 @@ async def received(request: Request[Any, Any, Any], bucket: Bucket, largest: int
         raise
 
 
+@asynccontextmanager
+async def heard_out(request: Request[Any, Any, Any]) -> AsyncIterator[None]:
+    """For a refusal inside, before the body is read. A client that waits to be told to send it (100-continue) is not."""
+    try:
+        yield
+    except Failure:
+        if request.headers.get("expect", "").lower() != "100-continue":
+            await Body(request.receive, LINGER).linger()
+        raise
+
+
 def _too_large() -> Refused:
     return Refused("file", "the file is larger than this service takes", Code.INPUT_TOO_LARGE)
 

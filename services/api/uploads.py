@@ -16,13 +16,14 @@ SIGNS = Described(
     summary="Get a signed URL to upload a file to",
     takes=UploadWish,
     gives=UploadTicket,
-    refuses=(Code.VALIDATION_FAILED, Code.BAD_REQUEST, Code.INPUT_TOO_LARGE),
+    refuses=(Code.VALIDATION_FAILED, Code.BAD_REQUEST, Code.INPUT_TOO_LARGE, Code.BACKPRESSURE),
 )
 
 
 @post("/api/uploads", status_code=200, described=SIGNS)
 async def sign_upload(body: RawBody, api: Given) -> UploadTicket:
     """Good for one file of the size named; create the job with its uploadKey when the file is there."""
+    api.pressure.check()
     wish = decoded(UploadWish, body)
     if wish.size > api.settings.limits.largest:
         raise Refused("size", f"the file is larger than {api.settings.max_input_mb} MiB", Code.INPUT_TOO_LARGE)

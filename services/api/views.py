@@ -249,7 +249,7 @@ def last_events(history: list[Envelope]) -> tuple[EventView, ...]:
     return tuple(EventView(ts=envelope.at, type=type_of(envelope.event), data=_data(envelope.event)) for envelope in history[-LAST_EVENTS:])
 
 
-PRIVATE = frozenset({"type", "worker", "callbackUrl", "sourceUrl"})
+PRIVATE = frozenset({"type", "worker", "sequence", "callbackUrl", "sourceUrl"})
 """The type stands beside the data; our hosts are nobody's business; a URL may carry a secret."""
 
 

@@ -1,6 +1,7 @@
-"""The last net: messages that were delivered too often are dead-lettered from the server's own advisories.
+"""The last net: messages that were delivered too often are dead-lettered, or put back, from the server's own advisories.
 
-A stage gives up long before, so what comes here killed its workers faster than they could count. An advisory that is dealt with is deleted.
+A stage gives up long before, so what comes here killed its workers faster than they could count, or was handed back again and again.
+An advisory that is dealt with is deleted.
 """
 
 from contextlib import aclosing
@@ -9,16 +10,30 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from libs.common.domain.events import AsrFailed, BurnFailed, Envelope, Failed, JobFailed, Priority, StageName, answer_id, decode, type_of
+from libs.common.domain.events import (
+    AsrFailed,
+    BurnFailed,
+    Envelope,
+    Failed,
+    JobFailed,
+    Priority,
+    StageName,
+    answer_id,
+    decode,
+    encode,
+    type_of,
+)
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, apply, fold
 from libs.common.domain.subjects import ADVISORIES, CLIPS, durable
 from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
 from libs.common.runtime.telemetry import DEAD_LETTERS, EVENTS_WRITTEN, JOBS_FINISHED, logger
 from services.janitor import metrics
+from services.janitor.last_net import Drop, Fail, PutBack, Refuse, put_back_headers, times_put_back, verdict_on
 from services.janitor.schedule import alone, every
 from services.janitor.settings import JanitorSettings
 
@@ -42,7 +57,7 @@ class Advisory(msgspec.Struct, frozen=True):
 
 async def heed_advisories(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time heeds what has come, for ever."""
-    rescue = Rescue(c.store, c.bus)
+    rescue = Rescue(c.store, c.bus, settings.queue_max_attempts)
     await every(settings.advisories_every_sec, alone(c.store, "advisories", rescue.heed_all), c.health)
 
 
@@ -61,6 +76,7 @@ def failed(stage: StageName, failure: Failure) -> Failed:
 class Rescue:
     store: EventStore
     bus: JetStreamBus
+    max_attempts: int = 3
 
     @property
     def work(self) -> StoredMessages:
@@ -87,25 +103,35 @@ class Rescue:
             await self.bury(message, stage, advisory.deliveries)
 
     async def bury(self, message: StoredMessage, stage: StageName, deliveries: int) -> None:
-        """Copy it to the dead letters, record the failure, and only then take it out of the queue."""
+        """Copy it to the dead letters, record the failure, or put it back as new; and only then take it out of the queue."""
         try:
             cause = decode(message.body)
         except msgspec.DecodeError as error:
             await self.copy(message, stage, Failure(Code.BAD_REQUEST, f"the message can't be read: {error}"), deliveries)
         else:
-            await self.fail(message, cause, stage, deliveries)
+            await self.settle(message, cause, stage, deliveries)
         await self.work.delete(message.sequence)
 
-    async def fail(self, message: StoredMessage, cause: Envelope, stage: StageName, deliveries: int) -> None:
-        job = fold(await self.store.history(cause.job_id))
+    async def settle(self, message: StoredMessage, cause: Envelope, stage: StageName, deliveries: int) -> None:
+        history = await self.store.history(cause.job_id)
+        job = fold(history)
         cause = msgspec.structs.replace(cause, run=job.replays.get(f"{CLIPS}:{message.sequence}", cause.run))
-        failure = Failure(Code.RETRIES_EXHAUSTED, f"gave up after {deliveries} deliveries that never ended")
-        if job.requested is None:
-            await self.copy(message, stage, Failure(Code.NOT_FOUND, "no such job"), deliveries)
-        elif is_awaited(job, stage, cause.run):
-            await self.copy(message, stage, failure, deliveries)
-            answer = answer_id(cause.job_id, stage, cause.run)
-            await self.record(job, cause.followed_by(failed(stage, failure), event_id=answer, at=datetime.now(UTC)))
+        before = times_put_back(message.headers)
+        match verdict_on(job, history, cause, stage, deliveries=deliveries, put_back=before, max_attempts=self.max_attempts):
+            case Refuse(failure):
+                await self.copy(message, stage, failure, deliveries)
+            case Fail(failure):
+                await self.copy(message, stage, failure, deliveries)
+                fault_point("janitor", "rescue_buried", cause.job_id)
+                answer = answer_id(cause.job_id, stage, cause.run)
+                await self.record(job, cause.followed_by(failed(stage, failure), event_id=answer, at=datetime.now(UTC)))
+                fault_point("janitor", "rescue_failed", cause.job_id)
+            case PutBack():
+                await self.bus.send(message.subject, encode(cause), put_back_headers(cause, before + 1), stream=CLIPS)
+                metrics.RECONCILED.labels(stage).inc()
+                log.warning("put back: handed back too often", job_id=str(cause.job_id), stage=stage, deliveries=deliveries)
+            case Drop():
+                log.info("delivered too often, and not needed any more", job_id=str(cause.job_id), stage=stage)
 
     async def copy(self, message: StoredMessage, stage: StageName, failure: Failure, deliveries: int) -> None:
         await self.bus.bury(message, stage, failure, deliveries)
@@ -116,8 +142,3 @@ class Rescue:
         EVENTS_WRITTEN.labels(type_of(failure.event)).inc()
         if (after := apply(job, stored)).is_over:
             JOBS_FINISHED.labels(after.status).inc()
-
-
-def is_awaited(job: Job, stage: StageName, run: int) -> bool:
-    """Whether the job still wants this stage's answer in this run."""
-    return not job.is_over and job.run == run and job.answer_to(stage, run) is None

@@ -1,45 +1,22 @@
-"""Whether a dead letter may run again, and as which run. Decides only; replay.py acts."""
+"""What a dead letter says, and whether it may run again, and as which run. Decides only; replay.py and discard.py act."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
 from msgspec.structs import replace
 
+from libs.common.domain.dead_letters import Chosen, Letter, Line
 from libs.common.domain.events import CONSUMES, Envelope, StageName, decode
 from libs.common.domain.job import Job
 from libs.common.domain.subjects import DLQ
 
-USAGE = 'send one of {"seq":12}, {"jobId":"<uuid>"}, {"stage":"clipper"}, {"all":true}; optionally "by" (your name), "after" (a sequence)'
-
-
-class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """Which dead letters to put back: exactly one of the first four. `after` leaves out those up to that sequence."""
-
-    seq: Annotated[int, Meta(ge=1)] | None = None
-    job_id: UUID | None = None
-    stage: StageName | None = None
-    all: bool = False
-    by: Annotated[str, Meta(min_length=1, max_length=100)] = "operator"
-    after: Annotated[int, Meta(ge=0)] = 0
-
-    def __post_init__(self) -> None:
-        if sum((self.seq is not None, self.job_id is not None, self.stage is not None, self.all)) != 1:
-            raise ValueError("exactly one of seq, jobId, stage and all must be given")
-
-    def wants(self, letter: "DeadLetter") -> bool:
-        return letter.job_id == self.job_id if self.job_id else self.stage in {None, letter.stage}
-
-
-def request_of(body: bytes) -> ReplayRequest:
-    """Raises ValueError that says what is wrong and what to send instead."""
-    try:
-        return msgspec.json.decode(body, type=ReplayRequest)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{error}; {USAGE}") from error
+TEXT_LIMIT, NAME_LIMIT = 500, 128
+BODY_LIMIT = 64 * 1024
+HEADERS_LIMIT = 64
+"""What an answer shows of a letter; the stream has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +27,14 @@ class DeadLetter:
     cause: Envelope | None
     problem: str = ""
     """Why there is no cause."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, sequence: int, body: bytes) -> "DeadLetter":
+    def read(cls, sequence: int, body: bytes, headers: Mapping[str, str] | None = None) -> "DeadLetter":
         try:
-            return cls(sequence, decode(body))
+            return cls(sequence, decode(body), headers=headers or {})
         except msgspec.DecodeError as error:
-            return cls(sequence, None, f"its body can't be read: {error}")
+            return cls(sequence, None, f"its body can't be read: {error}", headers or {})
 
     @property
     def source(self) -> str:
@@ -64,12 +42,66 @@ class DeadLetter:
 
     @property
     def job_id(self) -> UUID | None:
-        return self.cause.job_id if self.cause else None
+        """The cause's, or else what the message's header said."""
+        return self.cause.job_id if self.cause else _uuid(self.headers.get("Clip-Job-Id", ""))
 
     @property
     def stage(self) -> StageName | None:
         """The stage that the letter's event is for."""
         return next((stage for stage, event in CONSUMES.items() if self.cause and isinstance(self.cause.event, event)), None)
+
+    @property
+    def failed_at(self) -> StageName | None:
+        """The stage that buried it, also where it can't be read."""
+        told = self.headers.get("Clip-Stage", "")
+        return self.stage or (StageName(told) if told in set(StageName) else None)
+
+    def is_among(self, chosen: Chosen) -> bool:
+        """Whether a request for a job, a stage or all means this letter."""
+        return self.job_id == chosen.job_id if chosen.job_id else chosen.stage in {None, self.failed_at}
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def line(letter: DeadLetter, job: Job, *, at: datetime, subject: str) -> Line:
+    """The letter as lists show it; `subject` is its own, in DLQ."""
+    verdict = decision(letter, job)
+    told = {name: text(letter.headers.get(f"Clip-{name}", "")) for name in ("Error-Code", "Error-Message", "Attempts", "Stage")}
+    cause = letter.cause
+    return Line(
+        seq=letter.sequence,
+        at=at.replace(microsecond=0),
+        job_id=letter.job_id,
+        job=job.status,
+        stage=letter.failed_at or told["Stage"][:NAME_LIMIT],
+        code=told["Error-Code"][:NAME_LIMIT],
+        message=told["Error-Message"],
+        attempts=int(told["Attempts"][:9]) if told["Attempts"].isdecimal() else 0,
+        subject=text(subject.removeprefix("dlq."), NAME_LIMIT),
+        priority=cause.priority if cause else None,
+        correlation_id=text(cause.correlation_id, NAME_LIMIT) if cause else None,
+        trace=text(letter.headers.get("traceparent", ""), NAME_LIMIT) or None,
+        replayable=isinstance(verdict, Rerun),
+        why_not=text(verdict.reason) if isinstance(verdict, Refuse) else None,
+    )
+
+
+def text(said: str, limit: int = TEXT_LIMIT) -> str:
+    """In one line that no terminal takes for an order."""
+    return "".join(each if each.isprintable() else " " for each in said[:limit])
+
+
+def shown(letter: DeadLetter, told: Line, body: bytes) -> Letter:
+    """All of it that fits into an answer."""
+    readable = letter.cause is not None and len(body) <= BODY_LIMIT
+    headers = {text(name): text(value) for name, value in list(letter.headers.items())[:HEADERS_LIMIT]}
+    raw = body[:BODY_LIMIT].decode("utf-8", "replace")
+    return Letter(letter=told, headers=headers, body=msgspec.json.decode(body) if readable else raw, body_size=len(body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge
 
 RECONCILED = Counter("clip_reconciled_total", "Lost messages published again", ["stage"])
 REPLAYS = Counter("clip_replays_total", "Dead letters that an operator wanted back, by outcome", ["outcome"])
+DISCARDED = Counter("clip_dead_letters_discarded_total", "Dead letters that an operator deleted")
 ADVISORIES = Counter("clip_advisories_total", "Advisories handled, by kind", ["kind"])
 EXPIRED_JOBS = Counter("clip_expired_jobs_total", "Jobs deleted at the end of their time")
 EXPIRED_UPLOADS = Counter("clip_expired_uploads_total", "Uploads deleted that no job needs")

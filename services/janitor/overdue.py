@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from libs.common.domain.causes import cause_for
 from libs.common.domain.events import AnyEvent, Envelope, StageName, StageProgress, StageRetried, StageStarted
 from libs.common.domain.job import Job, fold
 from libs.common.domain.progress import stages_of
@@ -47,4 +48,4 @@ def overdue(history: Sequence[Envelope], now: datetime, deadlines: Deadlines) ->
     stage = awaited_stage(job)
     if stage is None or now - history[-1].at <= deadlines.after(history[-1].event):
         return None
-    return job.cause_for(stage)
+    return cause_for(job, stage)

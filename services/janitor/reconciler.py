@@ -4,7 +4,7 @@ CLIPS keeps a message until its stage has acked it, so a job that has one there,
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,10 +14,12 @@ from libs.common.domain.events import SUBJECTS, Envelope, decode, type_of
 from libs.common.domain.job import Job, fold
 from libs.common.domain.subjects import CLIPS, subject_for
 from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
 from libs.common.runtime.telemetry import logger
+from services.janitor.lost import Lost, Waiting
 from services.janitor.metrics import RECONCILED
 from services.janitor.overdue import Deadlines, overdue
 from services.janitor.schedule import alone, every
@@ -26,27 +28,46 @@ from services.janitor.settings import JanitorSettings
 log = logger(__name__)
 PAGE = 100
 STAGES = {subject: stage for stage, subject in SUBJECTS.items()}
+BEYOND = 0.1
+"""Of the watermark: work that was taken on may go so far beyond the mark at which the API takes no more, so it comes before new work."""
+SHARE = 0.9
+"""Of the stream's own limits; the API stops at less, and the stages need the rest."""
 
 
 async def reconcile(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time looks for lost messages, for ever."""
     deadlines = Deadlines(queued=settings.reconcile_queued_sec, attempt=settings.clip_max_runtime_sec, margin=settings.reconcile_margin_sec)
-    look = alone(c.store, "reconciler", lambda: mend_all(c.store, c.bus, deadlines, datetime.now(UTC)))
+    most = ceiling(settings.worker_queue_high_watermark)
+    look = alone(c.store, "reconciler", lambda: mend_all(c.store, c.bus, deadlines, datetime.now(UTC), most=most))
     await every(settings.reconcile_every_sec, look, c.health)
 
 
-async def mend_all(store: EventStore, bus: JetStreamBus, deadlines: Deadlines, now: datetime) -> int:
-    """One look at all open jobs that are silent; the number of messages that were published again."""
-    queue, published, after = Queue(bus), 0, UUID(int=0)
+def ceiling(watermark: int) -> int:
+    """Messages in the stream up to which lost ones are published again."""
+    return watermark + max(1, int(watermark * BEYOND))
+
+
+async def mend_all(store: EventStore, bus: JetStreamBus, deadlines: Deadlines, now: datetime, *, most: int = 10**9) -> int:
+    """One look at all open jobs that are silent; the number of messages that were published again, as far as the stream has room."""
+    waiting = Waiting(room=(await StoredMessages(bus, CLIPS).fill()).room(most, SHARE))
+    queue, after = Queue(bus), UUID(int=0)
     while jobs := await store.silent(now - deadlines.least, after=after, limit=PAGE):
         after = jobs[-1]
         histories = await asyncio.gather(*(store.history(job) for job in jobs))
         await _close(store, histories)
-        for history in histories:
-            cause = overdue(history, now, deadlines)
-            if cause and not await queue.holds(cause):
-                published += await _publish(bus, cause)
-    return published
+        for lost in found(histories, now, deadlines):
+            if not await queue.holds(lost.cause):
+                waiting.add(lost)
+    gone = [await _publish(bus, lost) for lost in waiting.in_turn()]
+    if waiting.added > len(gone):
+        log.warning("lost messages wait for room in the queue", waiting=waiting.added - len(gone))
+    return sum(gone)
+
+
+def found(histories: Iterable[Sequence[Envelope]], now: datetime, deadlines: Deadlines) -> Iterable[Lost]:
+    for history in histories:
+        if cause := overdue(history, now, deadlines):
+            yield Lost.of(cause, history[-1], now, deadlines)
 
 
 async def _close(store: EventStore, histories: Iterable[list[Envelope]]) -> None:
@@ -59,10 +80,11 @@ def _is_settled(job: Job) -> bool:
     return job.is_over or job.requested is None
 
 
-async def _publish(bus: JetStreamBus, cause: Envelope) -> bool:
-    """False when the stream had this message within its duplicate window: it drops the copy, and we ask again at the next look."""
-    published = await bus.publish(cause)
-    stage = STAGES[type_of(cause.event)]
+async def _publish(bus: JetStreamBus, lost: Lost) -> bool:
+    """False when another janitor published it for this very silence."""
+    cause, stage = lost.cause, STAGES[type_of(lost.cause.event)]
+    published = await bus.publish(cause, message_id=lost.message_id)
+    fault_point("janitor", "reconciled", cause.job_id)
     log.warning(
         "lost message published again", stage=stage, job_id=str(cause.job_id), correlation_id=cause.correlation_id, dropped=not published
     )
@@ -81,7 +103,7 @@ class Queue:
     async def holds(self, cause: Envelope) -> bool:
         subject = subject_for(type_of(cause.event), cause.priority)
         if subject not in self._jobs:
-            self._jobs[subject] = {job_of(message) async for message in self._messages.walk(subject)}
+            self._jobs[subject] = set(await self._messages.gather(subject, job_of))
         return str(cause.job_id) in self._jobs[subject]
 
 

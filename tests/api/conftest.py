@@ -46,7 +46,8 @@ class Running:
 @asynccontextmanager
 async def running(environ: dict[str, str], **changes: str) -> AsyncIterator[tuple[httpx.AsyncClient, Connections]]:
     """An API in this process, with settings changed as named."""
-    settings = load(ApiSettings, {**environ, "PORT": "0", "MAX_INPUT_MB": "300", **changes})
+    given = {"PORT": "0", "MAX_INPUT_MB": "300", "WORKER_QUEUE_HIGH_WATERMARK": "1000000"}  # nobody works on what the tests order
+    settings = load(ApiSettings, {**environ, **given, **changes})
     async with (
         connections(settings, "api", needed=NEEDED) as to,
         serving(settings, to) as url,

@@ -43,7 +43,7 @@ async def test_every_error_is_said_by_its_code_with_an_example(api: Running) -> 
         "403": {"YTDLP_DISABLED", "SSRF_BLOCKED", "SOURCE_FORBIDDEN"},
         "413": {"INPUT_TOO_LARGE"},
         "500": {"INTERNAL"},
-        "503": {"STORAGE_UNAVAILABLE", "RETRYABLE_ERROR"},
+        "503": {"BACKPRESSURE", "STORAGE_UNAVAILABLE", "RETRYABLE_ERROR"},
     }
     example = responses["403"]["content"]["application/json"]["examples"]["YTDLP_DISABLED"]["value"]["error"]
     assert (example["code"], example["details"]["retryable"]) == ("YTDLP_DISABLED", False)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.domain.causes import cause_for
 from libs.common.domain.edits import EditedCue, EditedTranscript, decode_edit, edit_key, edit_source, encode_edit, is_edit
 from libs.common.domain.events import AnyEvent, AsrFailed, BurnFailed, Envelope, JobReplayed, StageName, StageProgress, replay_id
 from libs.common.domain.failures import Code, Failure
@@ -53,7 +54,7 @@ def test_an_edit_takes_a_finished_job_back_to_its_subtitles() -> None:
     assert (job.status, job.stage, job.run, job.subtitles, job.burned) == ("processing", ASR, 2, None, None)
     assert job.language == "en"
     assert (job.is_edited, job.edited_key, job.is_editable) == (True, edit_key(events[0].job_id, SOURCE), False)
-    cause = job.cause_for(ASR)
+    cause = cause_for(job, ASR)
     assert cause is not None
     assert (cause.event, cause.run) == (uploaded(), 2)
 

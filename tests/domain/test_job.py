@@ -5,6 +5,7 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.domain.causes import cause_for
 from libs.common.domain.events import (
     AsrFailed,
     BurnFailed,
@@ -143,13 +144,13 @@ def test_attempts_count_starts_but_not_those_handed_back() -> None:
 def test_the_cause_of_a_stage_travels_in_the_current_run() -> None:
     events = history(requested(), ready(), failed())
     job = fold([*events, replay_of(events, CLIPPER)])
-    cause = job.cause_for(CLIPPER)
+    cause = cause_for(job, CLIPPER)
     assert cause is not None
     assert (cause.event, cause.run, cause.id) == (ready(), 2, answer_id(events[0].job_id, RESOLVER, 2))
-    opening = job.cause_for(RESOLVER)
+    opening = cause_for(job, RESOLVER)
     assert opening is not None
     assert opening.id == request_id(events[0].job_id)
-    assert fold(history(requested())).cause_for(CLIPPER) is None
+    assert cause_for(fold(history(requested())), CLIPPER) is None
 
 
 def test_progress_speaks_of_the_stages_that_the_job_needs() -> None:
@@ -214,7 +215,9 @@ def test_an_event_that_comes_twice_counts_its_answer_once(events: list) -> None:
 
 
 def test_cancelling_a_replayed_burn_in_keeps_the_clip_and_its_subtitles() -> None:
-    events = history(requested(with_subtitles=True, burn_subtitles=True), ready(), uploaded(), transcribed(), BurnFailed(code="X", message="x"))
+    events = history(
+        requested(with_subtitles=True, burn_subtitles=True), ready(), uploaded(), transcribed(), BurnFailed(code="X", message="x")
+    )
     again = JobReplayed(stage=StageName.BURNER, by="me", source="DLQ:1")
     job = fold([*events, *(envelope(event, events[0].job_id, run=2) for event in (again, JobCancelled(by="me")))])
     assert (job.status, job.subtitles, [notice.code for notice in job.warnings]) == ("done", transcribed(), ["CANCELLED"])
@@ -232,6 +235,6 @@ def test_a_start_is_at_work_until_its_own_end_is_heard_of() -> None:
     first, second = started(StageName.CLIPPER, 1), started(StageName.CLIPPER, 2)
     events = history(requested(), ready(), first, second, retried(StageName.CLIPPER, 1, charged=False))
     job = fold(events)
-    assert job.at_work == {StageName.CLIPPER: (2, events[3].id)}
+    assert job.at_work == {StageName.CLIPPER: events[3]}
     assert job.attempts_of(StageName.CLIPPER, 1) == 1
     assert fold([*events, envelope(retried(StageName.CLIPPER, 2), events[0].job_id)]).at_work == {}

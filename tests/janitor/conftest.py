@@ -12,7 +12,9 @@ from libs.common.runtime import streams
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from libs.common.runtime.service import Connections, connections
 from libs.common.runtime.settings import load
+from services.janitor.dlq_service import serve_dead_letters
 from services.janitor.settings import JanitorSettings
+from tests.janitor.desk import described
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,18 @@ async def world(servers: dict[str, str], tmp_path: Path) -> AsyncIterator[World]
                 await asyncio.sleep(0.01)
             await streams.ensure(c.bus.js, replicas=1)
             yield World(c, settings, own)
+
+
+@pytest.fixture
+async def served(world: World) -> AsyncIterator[World]:
+    """The world with a janitor that answers for the dead letters."""
+    task = asyncio.create_task(serve_dead_letters(world.settings, world.c))
+    async with asyncio.timeout(10):
+        while not await described(world.bus.client):
+            await asyncio.sleep(0.02)
+    yield world
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _emptied(url: str) -> None:

@@ -9,7 +9,8 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, headers_of
 from libs.common.runtime.stored_messages import StoredMessage
 from services.janitor.advisories import Rescue
-from tests.builders import envelope, ready, requested, started, uploaded
+from services.janitor.last_net import put_back_headers
+from tests.builders import envelope, ready, requested, retried, started, uploaded
 from tests.janitor.conftest import World
 from tests.janitor.steps import bury, job_of, job_with, lane, messages, until
 
@@ -118,3 +119,36 @@ def stranger() -> bytes:
         "deliveries": 3,
     }
     return msgspec.json.encode(told)
+
+
+async def test_a_message_that_living_workers_handed_back_too_often_is_put_back_as_a_new_one(world: World) -> None:
+    handed_back = (started(StageName.CLIPPER), retried(StageName.CLIPPER, charged=False))
+    history = await job_with(world, requested(), ready(), *handed_back, *handed_back)
+    cause = history[1]
+    await poison(world, StageName.CLIPPER, "source.ready", encode(cause), headers_of(cause))
+    await Rescue(world.store, world.bus).heed_all()
+    [again] = await messages(world.bus, CLIPS)
+    assert again.headers["Clip-Put-Back"] == "1"
+    assert await messages(world.bus, DLQ) == []
+    assert (await job_of(world, cause.job_id)).status == "processing"
+    delivery = await lane(world, StageName.CLIPPER).take(wait=2)
+    assert delivery is not None
+    assert (delivery.body, delivery.is_by_hand) == (encode(cause), False)
+
+
+async def test_what_was_put_back_and_killed_its_workers_then_is_dead_lettered(world: World) -> None:
+    handed_back = (started(StageName.CLIPPER), retried(StageName.CLIPPER, charged=False))
+    history = await job_with(world, requested(), ready(), *handed_back, *handed_back[:1])
+    cause = history[1]
+    await poison(world, StageName.CLIPPER, "source.ready", encode(cause), put_back_headers(cause, 1))
+    await Rescue(world.store, world.bus).heed_all()
+    assert (await job_of(world, cause.job_id)).status == "failed"
+    assert len(await messages(world.bus, DLQ)) == 1
+
+
+async def test_a_message_that_is_nested_too_deep_is_dead_lettered_and_holds_up_nothing(world: World) -> None:
+    await poison(world, StageName.CLIPPER, "source.ready", b'{"a":' * 100_000, {})
+    await Rescue(world.store, world.bus).heed_all()
+    [letter] = await messages(world.bus, DLQ)
+    assert letter.headers["Clip-Error-Message"] == "the message can't be read: nested too deep"
+    assert await messages(world.bus, ADVISORIES) == []

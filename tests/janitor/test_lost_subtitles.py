@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from libs.common.domain.causes import cause_for
+from libs.common.domain.dead_letters import ReplayRequest
 from libs.common.domain.edits import edit_source
 from libs.common.domain.events import Envelope, JobReplayed, StageName, replay_id
 from libs.common.domain.failures import Code, Failure
@@ -19,7 +21,6 @@ from libs.common.domain.subjects import CLIPS, DLQ
 from libs.common.runtime.stage import Stage, World, process
 from services.asr.__main__ import STAGES as ASR_STAGES
 from services.clipper.__main__ import STAGES as CLIPPER_STAGES
-from services.janitor.dead_letters import ReplayRequest
 from services.janitor.replay import Replays
 from tests.builders import burned, ready, requested, transcribed, uploaded
 from tests.janitor import conftest
@@ -90,7 +91,7 @@ async def test_what_an_edit_lost_is_replayed_as_that_edit(world: conftest.World)
     edit = JobReplayed(stage=ASR, by="edit", source=edit_source(b"words"))
     opening = structs.replace(cause.followed_by(edit, event_id=replay_id(cause.job_id, 2), at=datetime.now(UTC)), run=2)
     await world.store.append(opening, expires_at=done.expires_at)
-    again = (await job_of(world, cause.job_id)).cause_for(ASR)
+    again = cause_for(await job_of(world, cause.job_id), ASR)
     assert again is not None
     await world.bus.publish(again)
     await run(world, ASR)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from libs.common.domain.events import Envelope, JobExpired, JobReplayed, Notice, StageName, StageProgress, replay_id
+from libs.common.domain.events import Envelope, JobExpired, JobReplayed, Notice, StageName, StageProgress, encode, replay_id
 from libs.common.domain.failures import Failure
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.event_store import EventStore, PostgresEventStore, open_event_store
@@ -16,6 +16,9 @@ from tests.builders import envelope, history, ready, requested, started, transcr
 from tests.fakes import NOW, MemoryEventStore, retimed
 
 NOBODY = UUID(int=0)
+NUMBERED_TWO = """
+INSERT INTO job_events (event_id, job_id, seq, type, at, envelope) VALUES ($1, $2, 2, 'stage.progress', now(), $3::jsonb)
+"""
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -55,7 +58,7 @@ async def test_the_first_event_of_an_id_stands_and_is_returned_to_the_second(sto
 async def test_one_event_appended_by_many_at_once_is_one_row(store: EventStore) -> None:
     [opening] = history(requested())
     await store.append(opening)
-    answers = [envelope(ready(size=n), opening.job_id) for n in range(50)]
+    answers = [envelope(ready(size=n), opening.job_id) for n in range(100)]
     stood = await asyncio.gather(*(store.append(answer) for answer in answers))
     assert len({s.event.size for s in stood}) == 1  # type: ignore[union-attr]
     assert len(await store.history(opening.job_id)) == 2
@@ -69,6 +72,26 @@ async def test_many_writers_of_one_job_lose_nothing(store: EventStore) -> None:
     kept = await store.history(opening.job_id)
     assert kept[0] == opening
     assert sorted(e.id for e in kept[1:]) == sorted(e.id for e in events)
+
+
+async def test_two_events_that_want_the_same_number_both_stand_in_the_end_one_behind_the_other(servers: dict[str, str]) -> None:
+    """Findings B8 row 23: the other writer has the number and has not committed yet."""
+    [opening] = history(requested())
+    ours, theirs = (envelope(StageProgress(stage=StageName.CLIPPER, progress=0.5), opening.job_id) for _ in range(2))
+    connection = await asyncpg.connect(servers["DATABASE_URL"])
+    try:
+        async with open_event_store(servers["DATABASE_URL"]) as store:
+            await store.append(opening)
+            async with connection.transaction():
+                await connection.execute(NUMBERED_TWO, theirs.id, opening.job_id, encode(theirs).decode())
+                appending = asyncio.create_task(store.append(ours))
+                async with asyncio.timeout(10):
+                    while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"):
+                        await asyncio.sleep(0.01)
+            assert await appending == ours
+            assert await store.history(opening.job_id) == [opening, theirs, ours]
+    finally:
+        await connection.close()
 
 
 async def test_an_open_job_is_silent_once_its_last_event_is_old(store: EventStore) -> None:
@@ -90,6 +113,22 @@ async def test_a_closed_job_is_not_silent_until_a_replay_opens_it_again(store: E
     replayed = envelope(JobReplayed(stage=StageName.RESOLVER, by="me", source="DLQ:1"), job_id, id=replay_id(job_id, 2), run=2)
     await store.append(replayed, expires_at=NOW)
     assert job_id in await store.silent(NOW + timedelta(seconds=1), after=before, limit=1)
+
+
+async def test_a_job_is_unbegun_until_its_first_stage_starts_and_again_when_it_is_replayed(store: EventStore) -> None:
+    before = await store.unbegun(10**6)
+    [opening] = history(requested())
+    await store.append(opening)
+    assert (await store.unbegun(10**6), await store.unbegun(before)) == (before + 1, before)
+    await store.append(envelope(started(StageName.RESOLVER), opening.job_id))
+    assert await store.unbegun(10**6) == before
+    replayed = envelope(
+        JobReplayed(stage=StageName.RESOLVER, by="me", source="DLQ:1"), opening.job_id, id=replay_id(opening.job_id, 2), run=2
+    )
+    await store.append(replayed, expires_at=NOW)
+    assert await store.unbegun(10**6) == before + 1
+    await store.close([opening.job_id])
+    assert await store.unbegun(10**6) == before
 
 
 async def test_an_expired_job_leaves_a_tombstone_and_then_nothing(store: EventStore) -> None:

@@ -13,7 +13,7 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime import liveness
 from libs.common.runtime.context import Context
 from libs.common.runtime.liveness import Overtaken, while_wanted
-from tests.builders import envelope, started, uploaded
+from tests.builders import envelope, retried, started, uploaded
 from tests.fakes import MemoryDelivery
 from tests.runtime.test_stage import CLIPPER, Desk
 
@@ -98,7 +98,7 @@ async def test_a_worker_that_could_not_be_heard_is_not_charged_for_it(tmp_path: 
     assert delivery.did == []
     [retried] = [row.event for row in desk.store.rows if isinstance(row.event, StageRetried)]
     assert (retried.attempt, retried.charged) == (1, False)
-    assert desk.job.at_work[CLIPPER][0] == 2
+    assert desk.job.at_work[CLIPPER].event.attempt == 2
     assert desk.job.attempts_of(CLIPPER, 1) == 1
 
 
@@ -191,3 +191,34 @@ async def test_a_suspect_has_its_process_to_itself(tmp_path: Path) -> None:
     await work
     assert alone == [True]
     assert desk.job.status == "done"
+
+
+async def test_a_second_message_for_work_that_is_under_way_waits_and_harms_nothing(tmp_path: Path) -> None:
+    """Also while the last attempt that the job has is the one under way."""
+    desk, handler = Desk(tmp_path), Endless()
+    for attempt in (1, 2):
+        for event in (started(CLIPPER, attempt), retried(CLIPPER, attempt)):
+            await learn(desk, event)
+    desk.handle = handler
+    first = asyncio.create_task(desk.deliver(MemoryDelivery.of(desk.cause)))
+    await handler.working.wait()
+    twin = await desk.deliver(MemoryDelivery.of(desk.cause, sequence=2))
+    assert (twin.did, twin.delay) == (["nak"], 30)
+    assert desk.job.status == "processing"
+    await learn(desk, uploaded())
+    await first
+    assert (desk.job.status, desk.calls) == ("done", 1)
+
+
+async def test_a_second_message_takes_over_when_the_first_stays_away(tmp_path: Path) -> None:
+    """The first was lost together with its worker."""
+    desk = Desk(tmp_path)
+    await learn(desk, started(CLIPPER, 1))
+    twins = [await desk.deliver(MemoryDelivery(**vars_of(desk, deliveries=n))) for n in (1, 2, 3, 4)]
+    assert [twin.did for twin in twins] == [["nak"], ["nak"], ["nak"], ["ack"]]
+    assert desk.job.status == "done"
+
+
+def vars_of(desk: Desk, deliveries: int) -> dict[str, Any]:
+    twin = MemoryDelivery.of(desk.cause, sequence=2)
+    return {"body": twin.body, "headers": twin.headers, "sequence": 2, "deliveries": deliveries}

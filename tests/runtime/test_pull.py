@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ import pytest
 
 from libs.common.domain.events import AsrDone, ClipBurned, Priority, StageName
 from libs.common.domain.job import fold
+from libs.common.domain.lanes import FAIR, lane_order
 from libs.common.domain.subjects import CLIPS
 from libs.common.runtime import streams
 from libs.common.runtime.context import Context
@@ -17,7 +19,7 @@ from libs.common.runtime.embedded import LocalServers, embedded_servers
 from libs.common.runtime.event_store import open_event_store
 from libs.common.runtime.health import Health
 from libs.common.runtime.jetstream import JetStreamBus, Lane, open_bus
-from libs.common.runtime.pull import FAIR, lane_order, run_stage
+from libs.common.runtime.pull import ROUNDS, run_stage
 from libs.common.runtime.settings import CommonSettings, Secret
 from libs.common.runtime.stage import Stage, World
 from tests.builders import burned, envelope, history, ready, requested, transcribed, uploaded
@@ -61,6 +63,10 @@ async def answers(bus: JetStreamBus) -> bool:
     return await health.check_all()
 
 
+def every_lane(bus: JetStreamBus) -> dict[Priority, Lane]:
+    return {priority: Lane(bus, BURNER, priority) for priority in Priority}
+
+
 class Desk:
     """A burner stage on the real bus, whose handler notes what it is given."""
 
@@ -91,8 +97,7 @@ class Desk:
         await self.bus.publish(events[-1])
 
     def run(self) -> asyncio.Task[None]:
-        lanes = {priority: Lane(self.bus, BURNER, priority) for priority in Priority}
-        return asyncio.create_task(run_stage(self.stage, self.world, lanes, self.stopping))
+        return asyncio.create_task(run_stage(self.stage, self.world, every_lane(self.bus), self.stopping))
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(20):
@@ -158,6 +163,44 @@ async def test_a_full_worker_leaves_the_rest_to_others(bus: JetStreamBus, tmp_pa
     await busy.stop(first)
     await other.stop(second)
     assert busy.done == ["first"]
+
+
+async def test_a_message_that_meets_busy_workers_only_is_not_given_up(bus: JetStreamBus, tmp_path: Path) -> None:
+    """Each of them asked for it while it was idle. Were it passed on by all, it would be delivered more often than `max_deliver` allows."""
+    await streams.ensure(bus.js, replicas=1, deliveries=streams.Deliveries(max_deliver=ROUNDS + 1))
+    held, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def endless(event: AsrDone, ctx: Context[Any, Any]) -> ClipBurned:
+        held.release()
+        await release.wait()
+        return await desks[0].note(event, ctx)
+
+    desks = [Desk(bus, tmp_path, handle=endless) for _ in range(2 * ROUNDS)]
+    for desk in desks[1:]:
+        desk.world = replace(desk.world, store=desks[0].store)
+    running = [desk.run() for desk in desks]
+    await waited_for(bus, Priority.BULK, len(desks))
+    for n in range(len(desks)):
+        await desks[0].submit(f"{n}")
+    async with asyncio.timeout(20):
+        for _ in desks:
+            await held.acquire()
+    await desks[0].submit("sent round", Priority.BULK)
+    async with asyncio.timeout(20):
+        while (await bus.js.consumer_info(CLIPS, "burner-bulk")).num_redelivered == 0:
+            await asyncio.sleep(0.005)
+    release.set()
+    await desks[0].until(len(desks) + 1)
+    for desk, run in zip(desks, running, strict=True):
+        await desk.stop(run)
+    assert (await bus.js.stream_info("ADVISORIES")).state.messages == 0
+
+
+async def waited_for(bus: JetStreamBus, priority: Priority, count: int) -> None:
+    """Return when so many idle workers ask for a lane's next message."""
+    async with asyncio.timeout(20):
+        while ((await bus.js.consumer_info(CLIPS, f"burner-{priority}")).num_waiting or 0) < count:
+            await asyncio.sleep(0.005)
 
 
 async def test_work_that_waits_for_something_scarce_is_passed_by_other_work(bus: JetStreamBus, tmp_path: Path) -> None:

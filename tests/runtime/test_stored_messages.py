@@ -8,7 +8,7 @@ from nats.js.api import StreamConfig
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime.jetstream import JetStreamBus
-from libs.common.runtime.stored_messages import StoredMessages
+from libs.common.runtime.stored_messages import Fill, StoredMessages
 from tests.runtime.own_nats import connected_bus, own_nats
 
 
@@ -38,6 +38,26 @@ async def test_a_walk_goes_by_subject_passes_gaps_and_ends_where_the_stream_ende
         seen.append(message.sequence)
         await bus.js.publish("t.a", b"more")
     assert seen == [2, 6]
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 100])
+async def test_a_subject_is_gathered_whole_whatever_lies_between_its_messages(bus: JetStreamBus, count: int) -> None:
+    stored = StoredMessages(bus, "TESTS")
+    for n in range(2 * count):
+        await bus.js.publish("t.a" if n % 2 else "t.b", str(n).encode())
+    assert sorted(await stored.gather("t.a", lambda message: int(message.body))) == list(range(1, 2 * count, 2))
+    await bus.js.purge_stream("TESTS")
+    assert await stored.gather("t.a", lambda message: message.body) == []
+    assert await stored.fill() == Fill()
+
+
+async def test_a_streams_fill_says_what_it_holds_and_may_hold(bus: JetStreamBus) -> None:
+    config = (await bus.js.stream_info("TESTS")).config
+    await bus.js.update_stream(config.evolve(max_msgs=10, max_bytes=10_000))
+    await bus.js.publish("t.a", bytes(100))
+    found = await StoredMessages(bus, "TESTS").fill()
+    assert (found.messages, found.most_messages, found.most_size) == (1, 10, 10_000)
+    assert 100 < found.size < 200
 
 
 async def test_what_is_not_there_is_none_and_counts_as_deleted(bus: JetStreamBus) -> None:

@@ -15,6 +15,7 @@ from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageT
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime import streams
+from libs.common.runtime.settings import CommonSettings, Secret
 from tests.runtime.own_nats import connected_bus, own_nats
 
 WORK = {
@@ -85,6 +86,15 @@ async def test_what_drifted_is_named_and_then_mended(js: JetStreamContext) -> No
     await streams.ensure(js, replicas=1)
     assert await streams.broken_rules(js, replicas=1) == []
     assert (await js.consumer_info("CLIPS", "asr-fast")).config.max_ack_pending == 7
+
+
+async def test_consumers_have_the_patience_that_the_settings_give(js: JetStreamContext) -> None:
+    settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), queue_ack_wait_sec=2, queue_max_deliver=7)
+    scaled = streams.Deliveries.of(settings)
+    await streams.ensure(js, replicas=1, deliveries=scaled)
+    assert {(found.config.ack_wait, found.config.max_deliver) for found in await js.consumers_info("CLIPS")} == {(2.0, 7)}
+    assert await streams.problems(js, settings) == []
+    assert "consumer asr: max_deliver is 7, it must be 20" in await streams.broken_rules(js, replicas=1)
 
 
 async def test_what_the_server_will_not_change_is_named_after_all_the_rest_was_mended(js: JetStreamContext) -> None:

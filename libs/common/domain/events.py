@@ -133,6 +133,8 @@ class StageStarted(Event, frozen=True, kw_only=True, tag="stage.started"):
     stage: StageName
     attempt: int
     worker: str
+    sequence: int = 0
+    """Of the message that it works on: if its worker dies, that message comes again."""
 
 
 class StageProgress(Event, frozen=True, kw_only=True, tag="stage.progress"):

@@ -3,6 +3,7 @@
 HTTP statuses live in services/api/problems.py; the codes are those of spec section 4.
 """
 
+import errno
 from enum import StrEnum
 from typing import Literal
 
@@ -67,6 +68,9 @@ HINTS: dict[Code, str] = {
     Code.INTERNAL: "Tell the operator the correlationId.",
 }
 
+ROOM_AGAIN = 15.0
+"""Seconds after which a disk that was full is tried again."""
+
 
 class Failure(Exception):
     """What went wrong, in words a client may read: no internals, no secrets.
@@ -112,5 +116,7 @@ def classify(error: Exception) -> Failure:
             return Failure(Code.RETRYABLE_ERROR, "the work took longer than its time limit")
         case ConnectionError():
             return Failure(Code.RETRYABLE_ERROR, "a connection broke")
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):  # not the job's fault; one that fits nowhere ends by the last net, max_deliver
+            return Failure(Code.RETRYABLE_ERROR, "there was no room for the job's files", charged=False, retry_after=ROOM_AGAIN)
         case _:
             return Failure(Code.INTERNAL, "an unexpected error; the log has it under this correlationId")

@@ -34,8 +34,6 @@ from libs.common.domain.events import (
     StageProgress,
     StageRetried,
     StageStarted,
-    answer_id,
-    request_id,
 )
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.progress import progress_at
@@ -65,8 +63,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     optional_failures: dict[StageName, AsrFailed | BurnFailed] = {}
     answers: dict[tuple[StageName, int], Envelope] = {}
     attempts: dict[tuple[StageName, int], int] = {}
-    at_work: dict[StageName, tuple[int, UUID]] = {}
-    """In this run, a stage's last start, as (attempt, event id), while nobody has heard the end of it: its worker works, or died."""
+    at_work: dict[StageName, Envelope] = {}
+    """In this run, a stage's last start, while nobody has heard the end of it: its worker is at work, or died."""
     replays: dict[str, int] = {}
     edit: str | None = None
     """The source of the replay that put the client's last edited transcript back."""
@@ -124,29 +122,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def attempts_of(self, stage: StageName, run: int) -> int:
         return self.attempts.get((stage, run), 0)
 
-    def cause_for(self, stage: StageName) -> Envelope | None:
-        """The envelope that `stage` answers, as it should travel in the current run."""
-        causes = {
-            StageName.RESOLVER: self.requested,
-            StageName.CLIPPER: self.source,
-            StageName.ASR: self.clip,
-            StageName.BURNER: self.subtitles,
-        }
-        cause = causes[stage]
-        if cause is None or self.id is None or self.updated_at is None:
-            return None
-        before = list(StageName).index(stage) - 1
-        return Envelope(
-            id=answer_id(self.id, list(StageName)[before], self.run) if before >= 0 else request_id(self.id),
-            job_id=self.id,
-            run=self.run,
-            at=self.updated_at,
-            correlation_id=self.correlation_id,
-            priority=self.priority,
-            traceparent=self.traceparent,
-            event=cause,
-        )
-
 
 def fold(history: Iterable[Envelope]) -> Job:
     """The job after these events, which come in the order of their sequence."""
@@ -169,7 +144,7 @@ def apply(job: Job, envelope: Envelope) -> Job:
         case _ if job.is_over or envelope.run != job.run:
             return job
         case _:
-            return _settled(replace(_moved(job, event, envelope.id), updated_at=envelope.at))
+            return _settled(replace(_moved(job, envelope), updated_at=envelope.at))
 
 
 def _remembered(job: Job, envelope: Envelope) -> Job:
@@ -236,15 +211,15 @@ def _rerun(job: Job, envelope: Envelope, event: JobReplayed) -> Job:
     )
 
 
-def _moved(job: Job, event: Event, event_id: UUID) -> Job:
-    match event:
+def _moved(job: Job, envelope: Envelope) -> Job:
+    match event := envelope.event:
         case StageStarted(stage=stage):
-            started = replace(_counted(job, stage, 1), at_work={**job.at_work, stage: (event.attempt, event_id)})
+            started = replace(_counted(job, stage, 1), at_work={**job.at_work, stage: envelope})
             return replace(started, status="processing", stage=stage, progress=max(job.progress, _within(job, stage, 0.0)))
         case StageProgress(stage=stage, progress=progress):
             return replace(job, progress=max(job.progress, _within(job, stage, progress)))
         case StageRetried(stage=stage, attempt=attempt, charged=charged):
-            ended = replace(job, at_work={key: start for key, start in job.at_work.items() if (key, start[0]) != (stage, attempt)})
+            ended = _ended(job, stage, attempt)
             return ended if charged else _counted(ended, stage, -1)
         case JobFailed():
             return replace(job, status="failed", failure=event, stage=event.stage)
@@ -254,6 +229,14 @@ def _moved(job: Job, event: Event, event_id: UUID) -> Job:
             return _answered(job, event)
         case _:
             return job
+
+
+def _ended(job: Job, stage: StageName, attempt: int) -> Job:
+    """A worker that was taken over may say so late: that is no word on the one that took over."""
+    start = job.at_work.get(stage)
+    if start is None or not isinstance(start.event, StageStarted) or start.event.attempt != attempt:
+        return job
+    return replace(job, at_work={other: begun for other, begun in job.at_work.items() if other is not stage})
 
 
 def _cancelled(job: Job) -> Job:

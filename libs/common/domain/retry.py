@@ -55,7 +55,15 @@ class Leave:
     reason: str
 
 
-Verdict = Advance | TryLater | GiveUp | Ignore | Leave
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Nothing can be said yet: look again in `delay` seconds."""
+
+    reason: str
+    delay: float
+
+
+Verdict = Advance | TryLater | GiveUp | Ignore | Leave | Defer
 
 
 def verdict_on(failure: Failure, attempt: int, policy: RetryPolicy, chance: float) -> TryLater | GiveUp:

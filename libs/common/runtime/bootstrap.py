@@ -28,9 +28,9 @@ async def bootstrap(settings: CommonSettings, *, patience: float = PATIENCE) -> 
         while True:
             try:
                 await bus.ping()
-                await streams.ensure(bus.js, replicas=settings.stream_replicas)
+                await streams.ensure(bus.js, replicas=settings.stream_replicas, deliveries=streams.Deliveries.of(settings))
                 await objects.ensure_buckets()
-                return await streams.broken_rules(bus.js, replicas=settings.stream_replicas, monitors=settings.monitors)
+                return await streams.problems(bus.js, settings)
             except Failure as failure:
                 if asyncio.get_running_loop().time() > deadline:
                     raise BootstrapFailed(failure.message) from failure

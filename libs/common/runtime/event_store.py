@@ -38,6 +38,10 @@ class EventStore(Protocol):
         """Open jobs whose last event is older than `since`, by id, beginning after `after`."""
         ...
 
+    async def unbegun(self, limit: int) -> int:
+        """How many open jobs wait for their first stage, or for that of a replay, published or not; counted up to `limit`."""
+        ...
+
     async def close(self, job_ids: list[UUID]) -> None:
         """Take jobs that are over out of the index of open ones."""
         ...
@@ -105,6 +109,9 @@ class PostgresEventStore:
 
     async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
         return [row["job_id"] for row in await self._sql.rows("silent", after, since, limit)]
+
+    async def unbegun(self, limit: int) -> int:
+        return int(await self._sql.value("unbegun", limit))
 
     async def close(self, job_ids: list[UUID]) -> None:
         await self._sql.rows("close", job_ids)

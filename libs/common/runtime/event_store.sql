@@ -30,6 +30,13 @@ CROSS JOIN LATERAL (SELECT e.at FROM job_events e WHERE e.job_id = i.job_id ORDE
 WHERE i.open AND i.job_id > $1 AND last.at < $2
 ORDER BY i.job_id LIMIT $3
 
+-- name: unbegun
+SELECT count(*) FROM (
+    SELECT FROM job_index i
+    CROSS JOIN LATERAL (SELECT e.type FROM job_events e WHERE e.job_id = i.job_id ORDER BY e.seq DESC LIMIT 1) last
+    WHERE i.open AND last.type IN ('clips.requested', 'job.replayed') LIMIT $1
+) waiting
+
 -- name: close
 UPDATE job_index SET open = false WHERE job_id = ANY($1)
 

@@ -16,9 +16,9 @@ log = logger(__name__)
 
 
 def readiness(health: Health) -> dict[str, Any]:
-    """`{status, dependencies: {name: {up, latencyMs}}}`."""
+    """`{status, dependencies: {name: {up, latencyMs}}, full: [name]}`; what is full is left out where nothing is."""
     dependencies = {name: {"up": pulse.up, "latencyMs": round(pulse.latency * 1000, 2)} for name, pulse in health.pulses.items()}
-    return {"status": health.readiness, "dependencies": dependencies}
+    return {"status": health.readiness, "dependencies": dependencies} | ({"full": sorted(health.full)} if health.full else {})
 
 
 @asynccontextmanager

@@ -5,31 +5,42 @@ Facts behind the rules here are in docs/decisions.md ("JetStream").
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
 
+from libs.common.domain.burial import letter, reason_headers
 from libs.common.domain.events import SUBJECTS, Envelope, Priority, StageName, encode, type_of
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.subjects import CLIPS, DLQ, durable, headers_of, subject_for
+from libs.common.runtime.nats_connection import open_client
 from libs.common.runtime.telemetry import logger, measured
 
 log = logger(__name__)
 
-ACK_WAIT = 30.0
-"""Seconds that a delivery is ours without a sign of life."""
-HEARTBEAT = 10.0
-MAX_DELIVER = 20
-"""The last net only: the runner gives up long before."""
-POLL = 5.0
-"""Seconds that an idle pull waits: also the longest that a server's restart can hide a message."""
-PUBLISH_TIMEOUT = 5.0
+POLL = 3.0
+"""Seconds that an idle pull waits: with PULL_GRACE, the longest that the death of a server or a leader can hide a message."""
+PULL_GRACE = 2.0
+PUBLISH_TIMEOUT = 3.0
+REQUEST_TIMEOUT = 5.0
+"""Seconds for a question about streams and consumers; a cluster takes one or two to make some."""
+ELECTION = 8.0
+"""Seconds that a dead leader's successor may take: 4 to 6 were measured."""
+RESTORE_LIMIT = 2.0
+PING_TIMEOUT = 1.8
+"""Seconds for each of a ping's two questions."""
+MAKE_STREAMS = "run python -m libs.common.runtime.bootstrap"
+NO_RESPONDERS = "503"
+NO_ROOM = {10023, 10028, 10047, 10077}
+"""The server's codes for a stream, an account or a disk that is full."""
 
 
 class Message(Protocol):
@@ -49,6 +60,11 @@ class Delivery(Message, Protocol):
     """One message in our hands, until it is acked, handed back or ended."""
 
     @property
+    def deliveries(self) -> int:
+        """How often it has been delivered, this time included."""
+        ...
+
+    @property
     def is_by_hand(self) -> bool:
         """True for a message that no service published: the operator's own `nats pub`, which carries no id."""
         ...
@@ -60,10 +76,10 @@ class Delivery(Message, Protocol):
 
 
 class Bus(Protocol):
-    async def publish(self, envelope: Envelope) -> bool:
+    async def publish(self, envelope: Envelope, *, message_id: str | None = None) -> bool:
         """Put the event where its consumer finds it, confirmed; nothing for one that does not travel.
 
-        False when the stream had this message within its duplicate window, and dropped it.
+        False when the stream had this message, or this `message_id` if one is given, within its duplicate window, and dropped it.
         """
         ...
 
@@ -83,18 +99,33 @@ class JetStreamDelivery:
         self.subject: str = msg.subject
         self.headers: dict[str, str] = dict(msg.headers or {})
         self.sequence: int = msg.metadata.sequence.stream
+        self.deliveries: int = msg.metadata.num_delivered
 
     @property
     def is_by_hand(self) -> bool:
         return "Nats-Msg-Id" not in self.headers
 
     async def in_progress(self) -> None:
+        if not self._msg._client.is_connected:  # noqa: SLF001  nats-py would buffer it, and we believe that it was heard
+            raise Failure(Code.RETRYABLE_ERROR, "the message server can't be reached", outage="nats")
         with as_outage():
             await self._msg.in_progress()
 
     async def ack(self) -> None:
         with as_outage(), measured("nats", "ack"):
-            await self._msg.ack_sync(timeout=PUBLISH_TIMEOUT)
+            await self._acked(time.monotonic() + ELECTION)
+
+    async def _acked(self, until: float) -> None:
+        """Again and again while the consumer has no leader: the stream, which the ping asks about, may have one all the time."""
+        while True:
+            try:
+                await self._msg.ack_sync(timeout=PUBLISH_TIMEOUT)
+            except nats.errors.NoRespondersError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.25)
+            else:
+                return
 
     async def nak(self, delay: float) -> None:
         with as_outage():
@@ -107,40 +138,84 @@ class JetStreamDelivery:
             await self._msg._client.flush(timeout=int(PUBLISH_TIMEOUT))  # noqa: SLF001  the same
 
 
+class StreamFull(Failure):
+    """A stream, or the disk beneath it, has no room for what we publish: it drops no work for it."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(Code.RETRYABLE_ERROR, f"the message stream {stream} is full", outage="nats")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    subject: str
+    body: bytes
+    headers: dict[str, str]
+    stream: str
+
+
 class JetStreamBus:
-    def __init__(self, client: Client, js: JetStreamContext) -> None:
+    def __init__(self, client: Client, js: JetStreamContext, *, needs_streams: bool = False) -> None:
         self.client = client
         self.js = js
+        self._needs_streams = needs_streams
+        self._unanswered: Publication | None = None
+        """What a stream last left without a word: a leader was being elected, or the stream can't write."""
 
-    async def publish(self, envelope: Envelope) -> bool:
+    async def publish(self, envelope: Envelope, *, message_id: str | None = None) -> bool:
         event_type = type_of(envelope.event)
         if event_type not in SUBJECTS.values():
             return True
-        return not await self.send(subject_for(event_type, envelope.priority), encode(envelope), headers_of(envelope), stream=CLIPS)
+        headers = headers_of(envelope) | ({"Nats-Msg-Id": message_id} if message_id else {})
+        return not await self.send(subject_for(event_type, envelope.priority), encode(envelope), headers, stream=CLIPS)
 
     async def bury(self, message: Message, stage: StageName, failure: Failure, attempts: int) -> None:
-        reason = {
-            "Clip-Error-Code": failure.code.value,
-            "Clip-Error-Message": " ".join(failure.message.split())[:500],
-            "Clip-Attempts": str(attempts),
-            "Clip-Stage": stage.value,
-            "Clip-Original-Subject": message.subject,
-            "Clip-Stream-Seq": str(message.sequence),
-            "Nats-Msg-Id": f"{CLIPS}:{message.sequence}",
-        }
-        await self.send(f"dlq.{message.subject}", message.body, message.headers | reason, stream=DLQ)
+        reason = reason_headers(message.subject, message.sequence, stage, failure, attempts)
+        body, headers = letter(message.body, message.headers, reason, largest=self.client.max_payload)
+        await self.send(f"dlq.{message.subject}", body, headers, stream=DLQ)
 
     async def send(self, subject: str, body: bytes, headers: dict[str, str], *, stream: str) -> bool:
-        """Publish and await the stream's word; True if the stream had this message already."""
+        """Publish and await the stream's word; True if the stream had this message already. Raises StreamFull, Failure(outage="nats")."""
         self._be_connected()
-        with as_outage(), measured("nats", "publish"):
-            ack = await self.js.publish(subject, body, timeout=PUBLISH_TIMEOUT, stream=stream, headers=headers)
-            return bool(ack.duplicate)
+        with measured("nats", "publish"):
+            return await self._send(Publication(subject, body, headers, stream), PUBLISH_TIMEOUT)
+
+    async def _send(self, what: Publication, patience: float) -> bool:
+        with as_outage():
+            try:
+                ack = await self.js.publish(what.subject, what.body, timeout=patience, stream=what.stream, headers=what.headers)
+            except nats.errors.TimeoutError:
+                self._unanswered = what
+                raise
+            except APIError as error:
+                self._unanswered = None
+                if error.err_code in NO_ROOM:
+                    raise StreamFull(what.stream) from error
+                raise
+        self._unanswered = None
+        return bool(ack.duplicate)
 
     async def ping(self) -> None:
+        """Whether JetStream takes our work. Raises Failure(outage="nats") while it has no leader for it or can't write.
+
+        A stream that can't write answers everything but a publish, so what it left unanswered is published again:
+        a probe that costs nothing, and does no harm, since each message has an id and every step may be repeated.
+        """
         self._be_connected()
+        await self._be_led()
+        if self._unanswered:
+            await self._send(self._unanswered, PING_TIMEOUT)
+
+    async def _be_led(self) -> None:
         with as_outage():
-            await self.client.flush(timeout=3)
+            try:
+                async with asyncio.timeout(PING_TIMEOUT):
+                    info = await self.js.stream_info(CLIPS)
+            except NotFoundError:
+                if self._needs_streams:
+                    raise Failure(Code.RETRYABLE_ERROR, f"the stream {CLIPS} is missing: {MAKE_STREAMS}", outage="nats") from None
+                return
+        if info.cluster and not info.cluster.leader:
+            raise Failure(Code.RETRYABLE_ERROR, f"the stream {CLIPS} has no leader", outage="nats")
 
     def _be_connected(self) -> None:
         """A publish on a broken connection would wait in nats-py's buffer; we would rather know at once."""
@@ -151,15 +226,19 @@ class JetStreamBus:
 class Lane:
     """One durable pull consumer, asked for a message at a time: at once, or waiting."""
 
-    def __init__(self, bus: JetStreamBus, stage: StageName, priority: Priority) -> None:
+    def __init__(
+        self, bus: JetStreamBus, stage: StageName, priority: Priority, *, restore: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`restore` is called when nobody answers for the consumer: it may be gone, or its leader be away."""
         self._bus = bus
+        self._restore = restore
         self._durable = durable(stage, priority)
 
     async def take(self, *, wait: float = 0.0) -> JetStreamDelivery | None:
         """The lane's next message, or None if none came within `wait` seconds. Never cancelled in the middle: that would lose time."""
         self._bus._be_connected()  # noqa: SLF001  the same module
         with as_outage():
-            msg = await self._ask({"batch": 1} | ({"expires": int(wait * 1e9)} if wait else {"no_wait": True}), wait + 2)
+            msg = await self._ask({"batch": 1} | ({"expires": int(wait * 1e9)} if wait else {"no_wait": True}), wait + PULL_GRACE)
         status = (msg.headers or {}).get("Status") if msg else None
         if msg is None or status in {"404", "408", "409"}:
             return None
@@ -169,61 +248,38 @@ class Lane:
 
     async def _ask(self, ask: dict[str, Any], timeout: float) -> Msg | None:  # noqa: ASYNC109  nats-py's own way
         """A pull on an inbox of its own: nats-py's fetch keeps what came too late for the next caller."""
+        msg = await self._reply(f"$JS.API.CONSUMER.MSG.NEXT.{CLIPS}.{self._durable}", json.dumps(ask).encode(), timeout)
+        if msg is None or (msg.headers or {}).get("Status") != NO_RESPONDERS:
+            return msg
+        if self._restore:
+            async with asyncio.timeout(RESTORE_LIMIT):
+                await self._restore()
+        raise Failure(Code.RETRYABLE_ERROR, f"the consumer {self._durable} is not there", outage="nats")
+
+    async def _reply(self, subject: str, body: bytes, timeout: float) -> Msg | None:  # noqa: ASYNC109  the same
+        """As nats-py's request, but when it is cancelled the server is told: it would go on sending messages where nobody listens."""
+        client, reply = self._bus.client, asyncio.get_running_loop().create_future()
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, future=reply, max_msgs=1)
+        await subscription.unsubscribe(limit=1)
         try:
-            return await self._bus.client.request(
-                f"$JS.API.CONSUMER.MSG.NEXT.{CLIPS}.{self._durable}", json.dumps(ask).encode(), timeout=timeout, old_style=True
-            )
-        except nats.errors.NoRespondersError as error:
-            raise Failure(Code.RETRYABLE_ERROR, f"the consumer {self._durable} is not there", outage="nats") from error
-        except nats.errors.TimeoutError:
+            await client.publish(subject, body, reply=inbox)
+            async with asyncio.timeout(timeout):
+                msg: Msg = await reply
+                return msg
+        except TimeoutError:
             return None
+        finally:
+            if not reply.done() or reply.cancelled():
+                with suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
 
 
 @asynccontextmanager
-async def open_bus(url: str, *, name: str) -> AsyncIterator[JetStreamBus]:
-    """A connection that is made in the background and never given up: a dead peer is noticed within 20 s, a living one within a second."""
-    client = Client()
-    connecting = asyncio.create_task(_connected(client, url, name))
-    try:
-        yield JetStreamBus(client, client.jetstream(timeout=PUBLISH_TIMEOUT))
-    finally:
-        connecting.cancel()
-        await _closed(client)
-
-
-async def _connected(client: Client, url: str, name: str) -> None:
-    await client.connect(
-        [part.strip() for part in url.split(",")],
-        name=name,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=1,
-        connect_timeout=3,
-        ping_interval=10,
-        max_outstanding_pings=2,
-        error_cb=_note_error,
-        disconnected_cb=_note_loss,
-        reconnected_cb=_note_return,
-    )
-
-
-async def _closed(client: Client) -> None:
-    try:
-        async with asyncio.timeout(3):
-            await (client.drain() if client.is_connected else client.close())
-    except Exception as error:  # noqa: BLE001  on the way out: a server that is gone can't be said goodbye to
-        log.info("closed without a goodbye", error=type(error).__name__)
-
-
-async def _note_error(error: Exception) -> None:
-    log.warning("the message server complains", error=f"{type(error).__name__}: {error}")
-
-
-async def _note_loss() -> None:
-    log.warning("the message server is gone")
-
-
-async def _note_return() -> None:
-    log.info("the message server is back")
+async def open_bus(url: str, *, name: str, needs_streams: bool = False) -> AsyncIterator[JetStreamBus]:
+    """`needs_streams`: its ping counts a missing work stream as an outage."""
+    async with open_client(url, name=name) as client:
+        yield JetStreamBus(client, client.jetstream(timeout=REQUEST_TIMEOUT), needs_streams=needs_streams)
 
 
 class as_outage:  # noqa: N801  reads as the phrase that it is

@@ -51,7 +51,7 @@ class Statements:
 @asynccontextmanager
 async def open_pool(url: str, *, connections: int) -> AsyncIterator[Pool]:
     """A pool of connections, each made when it is needed: the database may be away when a service starts."""
-    pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=30, reset=_as_it_is)
+    pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=10, reset=_as_it_is)
     try:
         yield pool
     finally:

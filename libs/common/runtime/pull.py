@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 from libs.common.domain.events import Priority
 from libs.common.domain.failures import Failure
+from libs.common.domain.lanes import lane_order
 from libs.common.runtime.health import Health
 from libs.common.runtime.jetstream import POLL, Delivery
+from libs.common.runtime.liveness import heartbeat
 from libs.common.runtime.scratch import ScratchRoom
 from libs.common.runtime.settings import CommonSettings
 from libs.common.runtime.stage import process
@@ -20,8 +22,8 @@ from libs.common.runtime.world import Stage, World
 
 log = logger(__name__)
 
-FAIR = 8
-"""Of so many turns one begins with bulk and another with normal, so that neither starves behind fast."""
+ROUNDS = 5
+"""Deliveries after which a message is no longer handed on by full workers: each counts towards max_deliver, the last net."""
 
 
 class Source(Protocol):
@@ -30,23 +32,15 @@ class Source(Protocol):
     async def take(self, *, wait: float = 0.0) -> Delivery | None: ...
 
 
-def lane_order(turn: int) -> tuple[Priority, ...]:
-    """The lanes in the order in which the turn-th free place asks them."""
-    match turn % FAIR:
-        case 3:
-            return (Priority.NORMAL, Priority.FAST, Priority.BULK)
-        case 7:
-            return (Priority.BULK, Priority.FAST, Priority.NORMAL)
-        case _:
-            return (Priority.FAST, Priority.NORMAL, Priority.BULK)
-
-
 class Lanes:
     """A stage's lanes as one: the next message by priority, or whichever comes first when all are empty."""
 
-    def __init__(self, lanes: Mapping[Priority, Source], *, room: asyncio.Semaphore) -> None:
+    def __init__(self, lanes: Mapping[Priority, Source], *, room: asyncio.Semaphore, patience: float) -> None:
+        """`patience` is the consumers' ack_wait, in seconds."""
         self._lanes = lanes
         self._room = room
+        self._patience = patience
+        self._held: list[tuple[Delivery, asyncio.Task[None]]] = []
         self._turn = 0
         self._asking = False
         self._open = True
@@ -54,6 +48,8 @@ class Lanes:
 
     async def next(self) -> Delivery | None:
         """For a caller that holds one place of `room`. None after a quiet while."""
+        if self._held:
+            return self._release()
         self._asking = True
         try:
             return await self._next()
@@ -90,14 +86,27 @@ class Lanes:
         delivery = await self._lanes[priority].take(wait=POLL)
         if delivery is None or self._asking or (self._open and not self._room.locked()):
             return delivery
-        await delivery.nak(0)  # it came when the last place was taken: another worker may have room
+        await self._pass_on(delivery)
         return None
+
+    async def _pass_on(self, delivery: Delivery) -> None:
+        """It came when the last place was taken: another worker may have room. One that has gone round long enough is held."""
+        if not self._open or delivery.deliveries < ROUNDS:
+            await delivery.nak(0)
+        else:
+            self._held.append((delivery, asyncio.create_task(_beating(delivery, self._patience))))
+
+    def _release(self) -> Delivery:
+        delivery, beating = self._held.pop(0)
+        beating.cancel()
+        return delivery
 
     @asynccontextmanager
     async def closed(self) -> AsyncIterator[None]:
         """For a while in which nothing is asked for: what comes all the same goes back."""
         self._open = False
         await self.hand_back()
+        await self._let_go()
         try:
             yield
         finally:
@@ -109,16 +118,27 @@ class Lanes:
             if wait.done() and not wait.cancelled() and wait.exception() is None and (delivery := wait.result()):
                 del self._waits[priority]
                 with suppress(Failure):
-                    await delivery.nak(0)
+                    await self._pass_on(delivery)
+
+    async def _let_go(self) -> None:
+        while self._held:
+            with suppress(Failure):
+                await self._release().nak(0)
 
     async def stop(self) -> None:
         """Never cancel what the server may be answering just now: its message would be lost to all until ack_wait."""
         if self._waits:
             await asyncio.wait(self._waits.values(), timeout=0.25)
         await self.hand_back()
+        await self._let_go()
         for wait in self._waits.values():
             wait.cancel()
         await asyncio.gather(*self._waits.values(), return_exceptions=True)
+
+
+async def _beating(delivery: Delivery, patience: float) -> None:
+    async with heartbeat(delivery, patience):
+        await asyncio.Event().wait()
 
 
 class Places:
@@ -147,7 +167,7 @@ async def run_stage(
 ) -> None:
     """Work until `stopping` is set; then finish what is in hand within the time that the settings give, and hand back the rest."""
     places = places or Places(stage, world.settings)
-    supply = Lanes(lanes, room=places.free)
+    supply = Lanes(lanes, room=places.free, patience=world.settings.queue_ack_wait_sec)
     feeding = asyncio.create_task(_feed(stage, world, supply, places))
     await asyncio.wait([feeding, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
     feeding.cancel()

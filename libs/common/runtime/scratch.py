@@ -1,25 +1,115 @@
-"""Scratch folders: where an attempt keeps its files, and that nothing of them stays."""
+"""Scratch folders: where an attempt keeps its files, that nothing of them stays, and whether there is room for more of them."""
 
 import asyncio
+import errno
+import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from prometheus_client import Gauge
+
 from libs.common.domain.events import StageName
+from libs.common.runtime.health import Health
 from libs.common.runtime.settings import CommonSettings
+from libs.common.runtime.telemetry import logger
+
+log = logger(__name__)
+SCRATCH_BYTES = Gauge("clip_scratch_bytes", "What the files under SCRATCH_DIR take of the disk")
+SCRATCH_FREE_BYTES = Gauge("clip_scratch_free_bytes", "Free space on the disk of SCRATCH_DIR")
+SCRATCH_FULL = Gauge("clip_scratch_full", "1 while scratch is over its limits and this process takes no more work")
+
+MIB = 2**20
+BLOCK = 512
+"""Bytes of a block as stat counts them, whatever the file system's own are (POSIX)."""
+LOOK_EVERY = 2.0
+OUT_OF_ROOM = 8 * MIB
+"""Free space below which an attempt that failed is taken to have failed for it: what ran dry says so in a hundred ways."""
 
 
 @asynccontextmanager
 async def scratch(settings: CommonSettings, job_id: UUID, stage: StageName) -> AsyncIterator[Path]:
-    """A private folder for one attempt, removed at its end unless the settings keep it."""
+    """A private folder for one attempt, removed at its end unless the settings keep it. Raises OSError(ENOSPC) for a full disk."""
     folder = settings.scratch_dir / f"{stage}-{job_id}-{uuid4().hex[:8]}"
     folder.mkdir(parents=True, mode=0o700)
     keep = settings.keep_failed
     try:
         yield folder
         keep = settings.keep_scratch_on_success
+    except Exception as error:
+        if shutil.disk_usage(folder).free < OUT_OF_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
     finally:
         if not keep:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes: what a folder's files take, and what is free on its disk."""
+
+    used: int
+    free: int
+
+
+def space_of(folder: Path) -> Space:
+    """Measured now; a folder that is not there yet counts as empty."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    return Space(sum(_sizes(folder)), shutil.disk_usage(there).free)
+
+
+def _sizes(folder: Path) -> list[int]:
+    """Of every file, as far as it is still there when we come to it."""
+    sizes = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                sizes.append(os.lstat(os.path.join(parent, name)).st_blocks * BLOCK)  # noqa: PTH118  a Path for each of many files costs more than its size
+    return sizes
+
+
+class ScratchRoom:
+    """Whether there is room for more work, by SCRATCH_MIN_FREE_MB and SCRATCH_MAX_MB. Until `watch` runs there always is."""
+
+    def __init__(self, settings: CommonSettings) -> None:
+        self._folder = settings.scratch_dir
+        self._least_free = settings.scratch_min_free_mb * MIB
+        self._most_used = settings.scratch_max_mb * MIB if settings.scratch_max_mb else None
+        self._free = asyncio.Event()
+        self._free.set()
+        self.space = Space(0, 0)
+
+    @property
+    def is_full(self) -> bool:
+        return not self._free.is_set()
+
+    async def until_free(self) -> None:
+        await self._free.wait()
+
+    async def watch(self, health: Health) -> None:
+        """Measure until cancelled, and say in `health` when there is no room."""
+        while True:
+            await self.look()
+            (health.full.add if self.is_full else health.full.discard)("scratch")
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def look(self) -> None:
+        """Measure once."""
+        self.space = await asyncio.to_thread(space_of, self._folder)
+        SCRATCH_BYTES.set(self.space.used)
+        SCRATCH_FREE_BYTES.set(self.space.free)
+        self._note(full=self.space.free < self._least_free or (self._most_used is not None and self.space.used > self._most_used))
+
+    def _note(self, *, full: bool) -> None:
+        SCRATCH_FULL.set(full)
+        sizes = {"usedMb": self.space.used // MIB, "freeMb": self.space.free // MIB}
+        if full and not self.is_full:
+            log.warning("scratch is full: no more work is taken", **sizes)
+            self._free.clear()
+        elif self.is_full and not full:
+            log.info("scratch has room again", **sizes)
+            self._free.set()

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from libs.common.domain.events import Priority, StageName
+from libs.common.domain.events import Priority
 from libs.common.runtime import fault_points, streams, telemetry
 from libs.common.runtime.event_store import PostgresEventStore, open_event_store
 from libs.common.runtime.health import Health, Ping
 from libs.common.runtime.health_port import health_port
-from libs.common.runtime.jetstream import JetStreamBus, Lane, open_bus
+from libs.common.runtime.jetstream import JetStreamBus, open_bus
 from libs.common.runtime.nats_monitors import be_well
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.pull import Places, run_stage
@@ -102,13 +102,9 @@ async def _run_stages(
         ]
         async with _running(tasks, c.health), asyncio.TaskGroup() as running:
             for stage in stages:
-                lanes = {priority: _lane(c.bus, settings, stage.name, priority) for priority in Priority}
+                lanes = {priority: streams.lane(c.bus, settings, stage.name, priority) for priority in Priority}
                 running.create_task(run_stage(stage, world, lanes, stopping, places[stage.name]))
     log.info("stopped")
-
-
-def _lane(bus: JetStreamBus, settings: CommonSettings, stage: StageName, priority: Priority) -> Lane:
-    return Lane(bus, stage, priority, restore=partial(streams.restore, bus.js, settings, stage, priority))
 
 
 def run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Awaitable[None]]], settings_class: type[S]) -> None:

@@ -6,10 +6,7 @@ Every step may be repeated: after a crash between any two, redelivery alone repa
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,9 +19,6 @@ from libs.common.domain.events import (
     Envelope,
     Failed,
     JobReplayed,
-    StageProgress,
-    StageRetried,
-    StageStarted,
     answer_id,
     decode,
     replay_id,
@@ -32,18 +26,20 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Code, Failure, classify
 from libs.common.domain.job import Job, apply, fold
-from libs.common.domain.retry import Advance, GiveUp, Ignore, Leave, TryLater, Verdict, never_ended, verdict_on
+from libs.common.domain.retry import Advance, Defer, GiveUp, Ignore, Leave, TryLater, Verdict, never_ended, verdict_on
 from libs.common.domain.subjects import CLIPS
 from libs.common.runtime import telemetry
-from libs.common.runtime.context import Context
+from libs.common.runtime.attempt import Attempt
 from libs.common.runtime.fault_points import fault_point
-from libs.common.runtime.jetstream import Delivery
-from libs.common.runtime.liveness import Hold, Overtaken, Progress, heartbeat, while_wanted
+from libs.common.runtime.full_streams import LETTERS_PAUSE, pass_on
+from libs.common.runtime.jetstream import Delivery, StreamFull
+from libs.common.runtime.liveness import Hold, Overtaken, heartbeat
 from libs.common.runtime.outages import through_outages
-from libs.common.runtime.scratch import scratch
 from libs.common.runtime.world import Stage, World
 
 log = telemetry.logger(__name__)
+DEFERRALS = 3
+"""Deliveries of a second message for the same work that wait for the first one; it may be lost with its worker."""
 
 
 async def process(stage: Stage[Any], world: World, delivery: Delivery) -> None:
@@ -82,10 +78,9 @@ class Work:
     hold: Hold
     cause: Envelope
     job: Job = field(default_factory=Job)
-    attempt: int = 0
-    """This delivery's own attempt, once it has started; it starts once, however often an outage makes it begin again."""
-    start_id: UUID | None = None
-    """The event of that start."""
+    attempt: Attempt | None = None
+    decided: Verdict | None = None
+    """What the handler's work came to: an outage while that is settled must not make it work again."""
 
     def passed(self, step: str) -> None:
         fault_point(self.stage.name, step, self.cause.job_id)
@@ -104,6 +99,8 @@ class Work:
         try:
             verdict = await self.verdict(last=last)
             await self.settle(verdict)
+        except StreamFull as full:  # that of the dead letters
+            return await self.hand_back(full.message, LETTERS_PAUSE)
         finally:
             telemetry.STAGE_IN_FLIGHT.labels(self.stage.name).dec()
         telemetry.STAGE_SECONDS.labels(self.stage.name, type(verdict).__name__).observe(time.perf_counter() - began)
@@ -113,7 +110,7 @@ class Work:
         self.job = fold(await self.world.store.history(self.cause.job_id))
         self.passed("looked")
         if self.job.status == "expired":
-            if self.attempt:  # its files were deleted while we made more
+            if self.attempt and self.attempt.has_begun:  # its files were deleted while we made more
                 await self.world.objects.remove_job(self.cause.job_id)
             return Ignore("job is expired")
         if self.job.requested is None:
@@ -124,14 +121,25 @@ class Work:
             return Ignore("failed already") if isinstance(answer.event, Failed) else Advance(answer)
         if self.job.is_over or self.cause.run != self.job.run:
             return Ignore(f"job is {self.job.status}")
-        if self.attempt and not self.is_at_work(self.job):
-            return Leave("another worker has started on it")
-        if not self.attempt and (spent := self.spent()) >= self.world.settings.retry.max_attempts:
-            return GiveUp(never_ended(spent))
-        return await self.attempted(last=last)
+        self.decided = await self.work_verdict(last=last)
+        return self.decided
 
-    def spent(self) -> int:
-        return self.job.attempts_of(self.stage.name, self.cause.run)
+    async def work_verdict(self, *, last: bool) -> Verdict:
+        """Of a job that waits for this stage: at our first look, and again after each outage."""
+        attempt = self.ours()
+        if attempt.is_overtaken:
+            return Leave("another worker has started on it")
+        if attempt.is_anothers and self.delivery.deliveries <= DEFERRALS:
+            return Defer("another worker has started on it, by another message", self.world.settings.queue_ack_wait_sec)
+        if attempt.start is None and attempt.spent >= self.world.settings.retry.max_attempts:
+            return GiveUp(never_ended(attempt.spent))
+        return self.decided or await self.attempted(attempt, last=last)
+
+    def ours(self) -> Attempt:
+        """This delivery's attempt, with what is known of the job by now."""
+        self.attempt = self.attempt or Attempt(self.stage, self.world, self.hold, self.cause, self.delivery.sequence, self.job)
+        self.attempt.job = self.job
+        return self.attempt
 
     async def rerun(self) -> None:
         """The operator published this body by hand: if the job failed here, it runs again, once for each such message."""
@@ -140,88 +148,31 @@ class Work:
             replayed = JobReplayed(stage=self.stage.name, by="nats pub", source=source)
             run = self.job.run + 1
             envelope = msgspec.structs.replace(self.envelope(replayed, event_id=replay_id(self.cause.job_id, run)), run=run)
-            self.job = apply(self.job, await self.append(envelope, expires_at=self.job.expires_at))
+            self.job = apply(self.job, await self.world.record(envelope, expires_at=self.job.expires_at))
             self.passed("rerun")
         self.cause = msgspec.structs.replace(self.cause, run=self.job.replays.get(source, self.job.run))
 
-    async def attempted(self, *, last: bool) -> Verdict:
+    async def attempted(self, attempt: Attempt, *, last: bool) -> Verdict:
         try:
-            async with self.started():
-                answer = await self.handled()
+            answer = await attempt.answer()
         except Overtaken:
             return await self.verdict()
         except Exception as error:
             failure = classify(error)
-            if (failure.outage and not last) or not self.attempt:
+            if (failure.outage and not last) or not attempt.has_begun:
                 raise failure from error
-            self.note(failure, error)
-            return verdict_on(failure, self.attempt, self.world.settings.retry, self.world.chance())
-        self.passed("handled")
+            attempt.note(failure, error)
+            return verdict_on(failure, attempt.number, self.world.settings.retry, self.world.chance())
         return Advance(self.answer(answer))
-
-    @asynccontextmanager
-    async def started(self) -> AsyncIterator[None]:
-        """The job is at work while inside; one whose earlier worker died at it has this process to itself."""
-        async with self.world.quarantine.entered(alone=self.stage.name in self.job.at_work and not self.attempt):
-            if not self.attempt:
-                await self.start()
-            yield
-
-    async def start(self) -> None:
-        attempt = self.spent() + 1
-        start = self.envelope(StageStarted(stage=self.stage.name, attempt=attempt, worker=self.world.settings.worker))
-        await self.append(start)
-        self.attempt, self.start_id = attempt, start.id
-        telemetry.STAGE_WAIT_SECONDS.labels(self.stage.name).observe(max(0.0, (self.world.now() - self.cause.at).total_seconds()))
-        log.info("stage started", attempt=attempt)
-        self.passed("started")
-
-    async def handled(self) -> Answer:
-        settings = self.world.settings
-        async with (
-            while_wanted(self.is_wanted, settings.clip_max_runtime_sec),
-            scratch(settings, self.cause.job_id, self.stage.name) as folder,
-        ):
-            context = Context(
-                job_id=self.cause.job_id,
-                job=self.job,
-                settings=settings,
-                tools=self.world.tools,
-                objects=self.world.objects,
-                scratch=folder,
-                progress=Progress(self.report).say,
-            )
-            self.passed("handling")
-            return await self.stage.handle(self.cause.event, context)
-
-    async def is_wanted(self) -> bool:
-        """Whether the job still waits for this very attempt; yes while nobody can say."""
-        try:
-            job = fold(await self.world.store.history(self.cause.job_id))
-        except Failure:
-            return True
-        answered = job.answer_to(self.stage.name, self.cause.run)
-        return not (job.is_over or answered) and job.run == self.cause.run and self.is_at_work(job)
-
-    def is_at_work(self, job: Job) -> bool:
-        """No other worker was given the message since we started on it."""
-        return job.at_work.get(self.stage.name) == (self.attempt, self.start_id)
-
-    async def report(self, progress: float) -> None:
-        if self.hold.is_sure or await self.is_wanted():
-            await self.append(self.envelope(StageProgress(stage=self.stage.name, progress=progress)))
 
     async def settle(self, verdict: Verdict) -> None:
         match verdict:
             case Advance(answer):
                 answer = await self.recorded(answer)
                 self.passed("recorded")
-                await self.world.bus.publish(answer)
-                self.passed("published")
-                await self.delivery.ack()
-                self.passed("acked")
+                await pass_on(self.world.bus, answer, self.delivery, self.passed)
             case TryLater(failure, delay):
-                await self.append(self.envelope(self.retried(failure, delay)))
+                await self.ours().end(failure, delay)
                 telemetry.RETRIES.labels(self.stage.name, failure.code).inc()
                 self.passed("retried")
                 await self.delivery.nak(delay)
@@ -229,7 +180,7 @@ class Work:
             case GiveUp(failure) if self.job.requested is None:
                 await refuse(self.stage, self.world, self.delivery, failure)
             case GiveUp(failure):
-                await self.world.bus.bury(self.delivery, self.stage.name, failure, self.attempt or self.spent())
+                await self.world.bus.bury(self.delivery, self.stage.name, failure, self.ours().number or self.ours().spent)
                 telemetry.DEAD_LETTERS.labels(self.stage.name, failure.code).inc()
                 self.passed("buried")
                 await self.recorded(self.answer(self.stage.failed(failure)))
@@ -242,13 +193,16 @@ class Work:
             case Leave(reason):
                 log.warning("message left alone", reason=reason)
                 if self.hold.was_cut_off:
-                    await self.append(self.uncharged("cut off: another worker was given the message"))
+                    await self.ours().hand_back("cut off: another worker was given the message")
+            case Defer(reason, delay):
+                log.info("message deferred", reason=reason, delay=delay)
+                await self.delivery.nak(delay)
 
     async def recorded(self, answer: Envelope) -> Envelope:
         """Write the stage's answer; the one that stands, ours or a faster worker's, is what goes on."""
         if self.job.answer_to(self.stage.name, self.cause.run):
             return answer
-        stored = await self.append(answer)
+        stored = await self.world.record(answer)
         after = apply(self.job, stored)
         log.info("stage answered", answer=type_of(stored.event), status=after.status)
         if after.is_over and not self.job.is_over and after.created_at:
@@ -256,27 +210,14 @@ class Work:
             telemetry.JOB_SECONDS.labels(after.status).observe((stored.at - after.created_at).total_seconds())
         return stored
 
-    async def hand_back(self) -> None:
-        """This process must go: the next one starts over at once, and no attempt is charged."""
+    async def hand_back(self, why: str = "the worker was stopped", delay: float = 0.0) -> None:
+        """The next worker starts over, after `delay` seconds, and no attempt is charged."""
         try:
             if self.attempt:
-                await self.append(self.uncharged("handed back: the worker was stopped"))
-            await self.delivery.nak(0)
+                await self.attempt.hand_back(f"handed back: {why}")
+            await self.delivery.nak(delay)
         except Exception:
             log.exception("could not hand the message back; it comes again by itself")
-
-    def uncharged(self, reason: str) -> Envelope:
-        return self.envelope(self.retried(Failure(Code.RETRYABLE_ERROR, reason, charged=False), 0))
-
-    def retried(self, failure: Failure, delay: float) -> StageRetried:
-        return StageRetried(
-            stage=self.stage.name,
-            attempt=self.attempt,
-            code=failure.code,
-            message=failure.message,
-            delay=round(delay, 3),
-            charged=failure.charged,
-        )
 
     def envelope(self, event: AnyEvent, *, event_id: UUID | None = None) -> Envelope:
         return self.cause.followed_by(event, event_id=event_id or uuid4(), at=self.world.now())
@@ -284,15 +225,3 @@ class Work:
     def answer(self, event: Answer) -> Envelope:
         """The stage's one answer in this run: its id is the fence."""
         return self.envelope(event, event_id=answer_id(self.cause.job_id, self.stage.name, self.cause.run))
-
-    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
-        stored = await self.world.store.append(envelope, expires_at=expires_at)
-        telemetry.EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
-        return stored
-
-    def note(self, failure: Failure, error: Exception) -> None:
-        with bound_contextvars(attempt=self.attempt):
-            if failure.code is Code.INTERNAL:
-                log.error("unexpected error", exc_info=error)
-            else:
-                log.warning("attempt failed", code=failure.code, error=failure.message)

@@ -1,8 +1,11 @@
 """A stream's messages as they lie there, read without a consumer: for who looks after a stream, not for who works on it."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError, ServerError
@@ -10,6 +13,8 @@ from nats.js.errors import NotFoundError, ServerError
 from libs.common.runtime.jetstream import JetStreamBus, as_outage
 from libs.common.runtime.telemetry import measured
 
+T = TypeVar("T")
+PARTS = 16
 NO_MESSAGE = 10037
 """The server's code where the stream is there and the message is not."""
 
@@ -31,6 +36,25 @@ class Depth:
     ack_pending: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What a stream holds and may hold: messages, and bytes (`size`); None where there is no limit."""
+
+    messages: int = 0
+    size: int = 0
+    most_messages: int | None = None
+    most_size: int | None = None
+
+    def room(self, watermark: int, share: float) -> int:
+        """How many more messages until there are `watermark`, or that share of what the stream may hold; below 0 when there are more."""
+        rooms = [watermark - self.messages]
+        if self.most_messages is not None:
+            rooms.append(int(self.most_messages * share) - self.messages)
+        if self.most_size is not None and self.messages:
+            rooms.append(int((self.most_size * share - self.size) / (self.size / self.messages)))
+        return min(rooms)
+
+
 class StoredMessages:
     """Every verb raises Failure(outage="nats") when the server can't be reached."""
 
@@ -48,9 +72,26 @@ class StoredMessages:
 
     async def walk(self, subject: str, *, after: int = 0) -> AsyncGenerator[StoredMessage, None]:
         """The messages on `subject` beyond sequence `after`, oldest first, one in memory at a time; none that comes after the start."""
-        last = await self._last_sequence()
-        while (message := await self.first(subject, after + 1)) and message.sequence <= last:
-            after = message.sequence
+        _, last = await self._ends()
+        async with aclosing(self._between(subject, after + 1, last)) as messages:
+            async for message in messages:
+                yield message
+
+    async def gather(self, subject: str, of: Callable[[StoredMessage], T]) -> list[T]:
+        """What `of` makes of each message on `subject` that is there now, in no order: read in parts side by side, 10,000 in a second."""
+        first, last = await self._ends()
+
+        async def part(start: int, end: int) -> list[T]:
+            async with aclosing(self._between(subject, start, end)) as messages:
+                return [of(message) async for message in messages]
+
+        step = max(1, (last - first) // PARTS + 1)
+        parts = await asyncio.gather(*(part(start, min(start + step - 1, last)) for start in range(first, last + 1, step)))
+        return [made for part in parts for made in part]
+
+    async def _between(self, subject: str, start: int, end: int) -> AsyncGenerator[StoredMessage, None]:
+        while start <= end and (message := await self.first(subject, start)) and message.sequence <= end:
+            start = message.sequence + 1
             yield message
 
     async def delete(self, sequence: int) -> None:
@@ -66,15 +107,23 @@ class StoredMessages:
         with as_outage(), measured("nats", "stream_info"):
             return int((await self._bus.js.stream_info(self._stream)).state.messages)
 
+    async def fill(self) -> Fill:
+        with as_outage(), measured("nats", "stream_info"):
+            info = await self._bus.js.stream_info(self._stream)
+        state, limits = info.state, info.config
+        return Fill(state.messages, state.bytes, _limit(limits.max_msgs), _limit(limits.max_bytes))
+
     async def depths(self) -> dict[str, Depth]:
         """By the names of the stream's consumers."""
         with as_outage(), measured("nats", "consumers_info"):
             consumers = await self._bus.js.consumers_info(self._stream)
         return {found.name: Depth(found.num_pending or 0, found.num_ack_pending or 0) for found in consumers}
 
-    async def _last_sequence(self) -> int:
+    async def _ends(self) -> tuple[int, int]:
+        """The first sequence and the last one; of an empty stream the last is the smaller one."""
         with as_outage(), measured("nats", "stream_info"):
-            return int((await self._bus.js.stream_info(self._stream)).state.last_seq)
+            state = (await self._bus.js.stream_info(self._stream)).state
+        return state.first_seq, state.last_seq
 
     async def _read(self, sequence: int, subject: str | None) -> StoredMessage | None:
         with as_outage(), measured("nats", "get"):
@@ -85,6 +134,11 @@ class StoredMessages:
                     return None
                 raise
         return _stored(raw)
+
+
+def _limit(said: int | None) -> int | None:
+    """The server says -1 for none, and an older one 0."""
+    return said if said and said > 0 else None
 
 
 def _stored(raw: RawStreamMsg) -> StoredMessage:

@@ -4,9 +4,10 @@ A rule is a field of the wanted configuration; what the operator sets besides (s
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-import aiohttp
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
@@ -14,12 +15,16 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from libs.common.domain.events import SUBJECTS, Priority, StageName
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, durable, subject_for
-from libs.common.runtime.jetstream import ACK_WAIT, MAX_DELIVER, as_outage
+from libs.common.runtime.jetstream import MAKE_STREAMS, JetStreamBus, Lane, as_outage
+from libs.common.runtime.nats_monitors import sync_problems
+from libs.common.runtime.settings import CommonSettings
 from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 T = TypeVar("T")
 
+LEAST_REPLICAS = 3
+"""In production: with fewer, the loss of one disk is the loss of work."""
 DUPLICATE_WINDOW = 600.0
 KEPT = 30 * 86400.0
 """Seconds that a dead letter waits for its operator."""
@@ -27,7 +32,21 @@ ADVISORY = "$JS.EVENT.ADVISORY.CONSUMER"
 NEVER = {None, 0}
 AT_LEAST = {"duplicate_window", "num_replicas"}
 """More is no worse; everything else must be as it is wanted."""
-MONITOR_TIMEOUT = aiohttp.ClientTimeout(total=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """A consumer's patience: seconds of silence before a message goes to another worker, and how often one is delivered at all."""
+
+    ack_wait: float = 30.0
+    max_deliver: int = 20
+
+    @classmethod
+    def of(cls, settings: CommonSettings) -> "Deliveries":
+        return cls(float(settings.queue_ack_wait_sec), settings.queue_max_deliver)
+
+
+USUAL = Deliveries()
 
 
 def wanted_streams(replicas: int) -> tuple[StreamConfig, ...]:
@@ -54,18 +73,18 @@ def _stream(name: str, subjects: list[str], replicas: int, *, retention: Retenti
     )
 
 
-def wanted_consumers() -> tuple[ConsumerConfig, ...]:
-    return tuple(_consumer(stage, priority) for stage in StageName for priority in Priority)
+def wanted_consumers(deliveries: Deliveries = USUAL) -> tuple[ConsumerConfig, ...]:
+    return tuple(wanted_consumer(stage, priority, deliveries) for stage in StageName for priority in Priority)
 
 
-def _consumer(stage: StageName, priority: Priority) -> ConsumerConfig:
+def wanted_consumer(stage: StageName, priority: Priority, deliveries: Deliveries = USUAL) -> ConsumerConfig:
     return ConsumerConfig(
         durable_name=durable(stage, priority),
         filter_subject=subject_for(SUBJECTS[stage], priority),
         deliver_policy=DeliverPolicy.ALL,
         ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT,
-        max_deliver=MAX_DELIVER,
+        ack_wait=deliveries.ack_wait,
+        max_deliver=deliveries.max_deliver,
         backoff=[],
     )
 
@@ -123,19 +142,40 @@ def mended(rules: Iterable[str], wanted: Any, found: Any) -> Any:
     return found.evolve(**change)
 
 
-async def ensure(js: JetStreamContext, *, replicas: int) -> None:
+async def ensure(js: JetStreamContext, *, replicas: int, deliveries: Deliveries = USUAL) -> None:
     """Make what is missing and mend what drifted, as far as the server lets us: `broken_rules` names what is left.
 
     Raises Failure: with outage="nats" while the server can't be reached, without one and in its words when it refuses to make something.
     """
     for stream in wanted_streams(replicas):
         await _ensure_stream(js, stream)
-    for consumer in wanted_consumers():
+    for consumer in wanted_consumers(deliveries):
         await _ensure_consumer(js, consumer)
 
 
+def lane(bus: JetStreamBus, settings: CommonSettings, stage: StageName, priority: Priority) -> Lane:
+    """A stage's way to one lane, which makes its consumer again if somebody deletes it."""
+    return Lane(bus, stage, priority, restore=partial(restore, bus.js, settings, stage, priority))
+
+
+async def restore(js: JetStreamContext, settings: CommonSettings, stage: StageName, priority: Priority) -> None:
+    """Make again what somebody deleted while we run: a lane's consumer, and locally the streams too; what is there stays as it is.
+
+    In production a lost stream is the operator's to see. Raises as `ensure` does.
+    """
+    deliveries = Deliveries.of(settings)
+    wanted = wanted_consumer(stage, priority, deliveries)
+    if await _stream_config(js, CLIPS) is None:
+        if settings.environment == "local":
+            log.error("the work stream was deleted: it is made again", stream=CLIPS)
+            await ensure(js, replicas=settings.stream_replicas, deliveries=deliveries)
+    elif await _consumer_config(js, wanted) is None:
+        await _asked(js.add_consumer(CLIPS, wanted), f"consumer {wanted.durable_name}")
+        log.error("a consumer was deleted: it is made again", consumer=wanted.durable_name)
+
+
 async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
-    found = await _stream_config(js, wanted)
+    found = await _stream_config(js, str(wanted.name))
     if found is None:
         await _asked(js.add_stream(wanted), f"stream {wanted.name}")
         return
@@ -165,18 +205,28 @@ async def _mended(change: Awaitable[Any], what: str, before: Any) -> Any:
     return info.config if info else before
 
 
-async def broken_rules(js: JetStreamContext, *, replicas: int, monitors: Sequence[str] = ()) -> list[str]:
+async def problems(js: JetStreamContext, settings: CommonSettings) -> list[str]:
+    """Every durability rule that is broken now, in words; production asks for more. Raises Failure(outage="nats")."""
+    in_production = settings.environment == "production"
+    replicas = max(settings.stream_replicas, LEAST_REPLICAS) if in_production else settings.stream_replicas
+    found = await broken_rules(js, replicas=replicas, monitors=settings.monitors, deliveries=Deliveries.of(settings))
+    if in_production and len(settings.monitors) < replicas:
+        found.append(f"NATS_MONITOR_URLS names {len(settings.monitors)} servers, it must name all: only there they show that they sync")
+    return found
+
+
+async def broken_rules(js: JetStreamContext, *, replicas: int, monitors: Sequence[str] = (), deliveries: Deliveries = USUAL) -> list[str]:
     """Every durability rule that is broken now, in words; empty when all is well. Raises Failure(outage="nats").
 
     `monitors` are the servers' monitoring addresses (http://host:8222): nowhere else do they show whether they sync always.
     """
     problems = [problem for stream in wanted_streams(replicas) for problem in await _stream_problems(js, stream)]
-    problems += [problem for consumer in wanted_consumers() for problem in await _consumer_problems(js, consumer)]
-    return problems + [problem for monitor in monitors for problem in await _sync_problems(monitor)]
+    problems += [problem for consumer in wanted_consumers(deliveries) for problem in await _consumer_problems(js, consumer)]
+    return problems + [problem for monitor in monitors for problem in await sync_problems(monitor)]
 
 
 async def _stream_problems(js: JetStreamContext, wanted: StreamConfig) -> list[str]:
-    return _problems(f"stream {wanted.name}", STREAM_RULES, wanted, await _stream_config(js, wanted))
+    return _problems(f"stream {wanted.name}", STREAM_RULES, wanted, await _stream_config(js, str(wanted.name)))
 
 
 async def _consumer_problems(js: JetStreamContext, wanted: ConsumerConfig) -> list[str]:
@@ -185,7 +235,7 @@ async def _consumer_problems(js: JetStreamContext, wanted: ConsumerConfig) -> li
 
 def _problems(what: str, rules: Iterable[str], wanted: Any, found: Any | None) -> list[str]:
     if found is None:
-        return [f"{what} is missing: run python -m libs.common.runtime.bootstrap"]
+        return [f"{what} is missing: {MAKE_STREAMS}"]
     return [f"{what}: {rule} is {_shown(found, rule)}, it must be {_shown(wanted, rule)}" for rule in broken(rules, wanted, found)]
 
 
@@ -194,17 +244,8 @@ def _shown(config: Any, rule: str) -> str:
     return str(getattr(value, "value", value)) if value not in (None, [], "") else "unset"
 
 
-async def _sync_problems(monitor: str) -> list[str]:
-    try:
-        async with aiohttp.ClientSession(timeout=MONITOR_TIMEOUT) as session, session.get(f"{monitor.rstrip('/')}/jsz") as answer:
-            config = (await answer.json()).get("config", {})
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        return [f"server {monitor}: its monitoring port doesn't say whether it syncs always"]
-    return [] if config.get("sync_always") else [f"server {monitor}: sync_interval must be always"]
-
-
-async def _stream_config(js: JetStreamContext, wanted: StreamConfig) -> StreamConfig | None:
-    info = await _asked(js.stream_info(str(wanted.name)), f"stream {wanted.name}")
+async def _stream_config(js: JetStreamContext, name: str) -> StreamConfig | None:
+    info = await _asked(js.stream_info(name), f"stream {name}")
     return info.config if info else None
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from libs.common.domain.events import Answer, AsrFailed, BurnFailed, Event, Failed, JobFailed, StageName
+from libs.common.domain.events import Answer, AsrFailed, BurnFailed, Envelope, Event, Failed, JobFailed, StageName, type_of
 from libs.common.domain.failures import Failure
+from libs.common.runtime import telemetry
 from libs.common.runtime.context import Context
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
@@ -52,3 +53,9 @@ class World:
     quarantine: Quarantine = field(default_factory=Quarantine)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     chance: Callable[[], float] = random.random
+
+    async def record(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
+        """Append the event; the one that stands is returned, and counted."""
+        stored = await self.store.append(envelope, expires_at=expires_at)
+        telemetry.EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
+        return stored

@@ -1,0 +1,28 @@
+"""What a stage of a job should be working on: the message to publish again when it is lost, or when the job runs anew from there."""
+
+from libs.common.domain.events import Envelope, StageName, answer_id, request_id
+from libs.common.domain.job import Job
+
+
+def cause_for(job: Job, stage: StageName) -> Envelope | None:
+    """The envelope that `stage` answers, as it should travel in the current run; None while there is none."""
+    causes = {
+        StageName.RESOLVER: job.requested,
+        StageName.CLIPPER: job.source,
+        StageName.ASR: job.clip,
+        StageName.BURNER: job.subtitles,
+    }
+    cause = causes[stage]
+    if cause is None or job.id is None or job.updated_at is None:
+        return None
+    before = list(StageName).index(stage) - 1
+    return Envelope(
+        id=answer_id(job.id, list(StageName)[before], job.run) if before >= 0 else request_id(job.id),
+        job_id=job.id,
+        run=job.run,
+        at=job.updated_at,
+        correlation_id=job.correlation_id,
+        priority=job.priority,
+        traceparent=job.traceparent,
+        event=cause,
+    )

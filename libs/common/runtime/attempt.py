@@ -1,0 +1,165 @@
+"""One attempt: a start that is written once, the handler under its time limit and its look-out, and what they came to.
+
+What becomes of it is stage.py's business.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from structlog.contextvars import bound_contextvars
+
+from libs.common.domain.events import Answer, Envelope, StageProgress, StageRetried, StageStarted
+from libs.common.domain.failures import Code, Failure
+from libs.common.domain.job import Job, fold
+from libs.common.runtime import telemetry
+from libs.common.runtime.context import Context
+from libs.common.runtime.fault_points import fault_point
+from libs.common.runtime.liveness import Hold, Overtaken, Progress, while_wanted
+from libs.common.runtime.scratch import scratch
+from libs.common.runtime.world import Stage, World
+
+log = telemetry.logger(__name__)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """This delivery's own attempt: it starts once, however often an outage makes the work begin again."""
+
+    stage: Stage[Any]
+    world: World
+    hold: Hold
+    cause: Envelope
+    sequence: int
+    """Of the message."""
+    job: Job
+    """As it was last looked at."""
+    number: int = 0
+    start: Envelope | None = None
+    """Written again, never anew, when a connection broke before we heard that it stands."""
+    has_begun: bool = False
+    ending: Envelope | None = None
+    """The word that it ended without an answer; written again in the same way."""
+
+    @property
+    def spent(self) -> int:
+        """Attempts that the stage has had in this run, ours included once it has begun."""
+        return self.job.attempts_of(self.stage.name, self.cause.run)
+
+    def is_at_work(self, job: Job) -> bool:
+        """No other worker was given the message since we started on it."""
+        start = job.at_work.get(self.stage.name)
+        return start is not None and self.start is not None and start.id == self.start.id
+
+    @property
+    def is_overtaken(self) -> bool:
+        return self.has_begun and self.ending is None and not self.is_at_work(self.job)
+
+    @property
+    def is_anothers(self) -> bool:
+        """Another worker has begun on the job by another message, which comes again if that worker dies."""
+        start = self.job.at_work.get(self.stage.name)
+        return self.start is None and start is not None and isinstance(start.event, StageStarted) and start.event.sequence != self.sequence
+
+    async def answer(self) -> Answer:
+        """The handler's. Raises Overtaken when the job no longer waits for it, and what the handler raises."""
+        async with self._beside_or_alone():
+            if not self.has_begun:
+                await self._begin()
+            return await self._handled()
+
+    @asynccontextmanager
+    async def _beside_or_alone(self) -> AsyncIterator[None]:
+        """A job whose earlier worker died at it has this process to itself."""
+        suspect = self.stage.name in self.job.at_work and self.start is None
+        async with self.world.quarantine.entered(alone=suspect):
+            if suspect and not await self._is_left():
+                raise Overtaken
+            yield
+
+    async def _is_left(self) -> bool:
+        """After a wait for the others: whether the start that we found is still the last that was heard of this stage."""
+        before, self.job = self.job, fold(await self.world.store.history(self.cause.job_id))
+        name = self.stage.name
+        return self.job.at_work.get(name) == before.at_work.get(name) and not self._is_settled(self.job)
+
+    def _is_settled(self, job: Job) -> bool:
+        return job.is_over or job.run != self.cause.run or job.answer_to(self.stage.name, self.cause.run) is not None
+
+    async def _begin(self) -> None:
+        if self.start is None:
+            self.number = self.spent + 1
+            worker = self.world.settings.worker
+            self.start = self._event(StageStarted(stage=self.stage.name, attempt=self.number, worker=worker, sequence=self.sequence))
+        await self.world.record(self.start)
+        self.has_begun = True
+        telemetry.STAGE_WAIT_SECONDS.labels(self.stage.name).observe(max(0.0, (self.world.now() - self.cause.at).total_seconds()))
+        log.info("stage started", attempt=self.number)
+        self._passed("started")
+
+    async def _handled(self) -> Answer:
+        settings = self.world.settings
+        async with (
+            while_wanted(self._is_wanted, settings.clip_max_runtime_sec),
+            scratch(settings, self.cause.job_id, self.stage.name) as folder,
+        ):
+            context = Context(
+                job_id=self.cause.job_id,
+                job=self.job,
+                settings=settings,
+                tools=self.world.tools,
+                objects=self.world.objects,
+                scratch=folder,
+                progress=Progress(self._report).say,
+            )
+            self._passed("handling")
+            answer = await self.stage.handle(self.cause.event, context)
+        self._passed("handled")
+        return answer
+
+    async def _is_wanted(self) -> bool:
+        """Whether the job still waits for this very attempt; yes while nobody can say."""
+        try:
+            job = fold(await self.world.store.history(self.cause.job_id))
+        except Failure:
+            return True
+        return self.is_at_work(job) and not self._is_settled(job)
+
+    async def _report(self, progress: float) -> None:
+        if self.hold.is_sure or await self._is_wanted():
+            await self.world.record(self._event(StageProgress(stage=self.stage.name, progress=progress)))
+
+    async def end(self, failure: Failure, delay: float = 0.0) -> None:
+        """Record that it ended without an answer; nothing where it never began."""
+        if not self.has_begun:
+            return
+        self.ending = self.ending or self._event(
+            StageRetried(
+                stage=self.stage.name,
+                attempt=self.number,
+                code=failure.code,
+                message=failure.message,
+                delay=round(delay, 3),
+                charged=failure.charged,
+            )
+        )
+        await self.world.record(self.ending)
+
+    async def hand_back(self, why: str) -> None:
+        """Record that it ended through no fault of the job's: it is not charged."""
+        await self.end(Failure(Code.RETRYABLE_ERROR, why, charged=False))
+
+    def note(self, failure: Failure, error: Exception) -> None:
+        with bound_contextvars(attempt=self.number):
+            if failure.code is Code.INTERNAL:
+                log.error("unexpected error", exc_info=error)
+            else:
+                log.warning("attempt failed", code=failure.code, error=failure.message)
+
+    def _event(self, event: StageStarted | StageProgress | StageRetried) -> Envelope:
+        return self.cause.followed_by(event, event_id=uuid4(), at=self.world.now())
+
+    def _passed(self, step: str) -> None:
+        fault_point(self.stage.name, step, self.cause.job_id)

@@ -1,0 +1,40 @@
+"""A fixed slice of the crash matrix (`make chaos` has all of it): one process dies between two steps, and every job ends as it has to."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.chaos.checker import judged
+from tests.chaos.evidence import gathered
+from tests.chaos.matrix import Point, crashed, points
+from tests.chaos.system import System, running
+
+pytestmark = pytest.mark.timeout(120)
+POINTS = (
+    "resolver.published",  # the next stage has the message, and this one has it still
+    "clipper.taken",  # nobody knows that anybody began
+    "clipper.recorded",  # the answer stands, and nobody was told
+    "clipper.buried",  # the letter lies there before the failure is written
+    "asr.rerun",  # the new run stands, and nobody works on it
+    "objects.put",  # the object is there, and no event names it
+    "api.stored",  # the job stands, and neither the client nor NATS was told
+    "janitor.replay_recorded",  # the new run stands, and the letter is where it was
+)
+
+
+@pytest.fixture(scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    async with running(tmp_path_factory.mktemp("chaos")) as system:
+        yield system
+
+
+@pytest.mark.parametrize("place", POINTS)
+async def test_a_process_that_dies_between_two_steps_costs_nothing(system: System, place: str) -> None:
+    who, _, step = place.partition(".")
+    case = await crashed(system, Point(who, step), jobs=4)
+    assert case.broken == []
+    assert judged(await gathered(system, looked_at=4)).problems == (), f"the logs are in {system.home}"
+
+
+def test_the_fixed_slice_is_part_of_the_whole_matrix() -> None:
+    assert set(POINTS) <= {point.place for point in points()}

@@ -1,0 +1,114 @@
+"""The janitor dies between its steps, by a fault point that kills it, and the next one, or a second request, finishes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from libs.common.domain.events import JobFailed, JobReplayed, LetterDiscarded, StageName
+from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ
+from services.janitor.advisories import Rescue
+from tests.builders import ready, requested
+from tests.janitor.conftest import World
+from tests.janitor.desk import asked, described
+from tests.janitor.steps import dead_letter, job_of, letters, messages, until, work_of
+from tests.janitor.test_advisories import poisoned
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def janitor(world: World, faults: Path, *fault: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A janitor of its own, with these faults to meet; killed on leaving, if it lives."""
+    faults.mkdir(exist_ok=True)
+    for place in fault:
+        (faults / "new").touch()
+        (faults / "new").rename(faults / place)
+    quick = {"FAULT_POINTS_DIR": str(faults), "ADVISORIES_EVERY_SEC": "0.2", "RECONCILE_EVERY_SEC": "3600"}
+    environ = {**os.environ, **world.own.variables, **quick}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.janitor", cwd=ROOT, env=environ, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def is_there(world: World) -> None:
+    await until(lambda: described(world.bus.client), 20)
+
+
+async def killed(process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(20):
+        assert await process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("step", ["replay_recorded", "replay_published"])
+async def test_a_replay_that_a_crash_cut_short_is_finished_by_asking_again(world: World, tmp_path: Path, step: str) -> None:
+    cause = await dead_letter(world)
+    async with janitor(world, tmp_path / "faults", f"janitor.{step}") as process:
+        await is_there(world)
+        with pytest.raises(TimeoutError):
+            await world.bus.client.request("clipstream.dlq.replay", b'{"seq":1,"by":"ada"}', timeout=2)
+        await killed(process)
+    assert await letters(world) == [1]
+    async with janitor(world, tmp_path / "faults"):
+        await is_there(world)
+        assert (await asked(world, "replay", seq=1, by="bob"))["replayed"][0]["run"] == 2
+    replays = [each.event for each in await world.store.history(cause.job_id) if isinstance(each.event, JobReplayed)]
+    assert [replay.by for replay in replays] == ["ada"]
+    assert [(found.job_id, found.run) for found in await work_of(world)] == [(cause.job_id, 2)]
+    assert await letters(world) == []
+
+
+async def test_a_discard_that_a_crash_cut_short_is_finished_by_asking_again(world: World, tmp_path: Path) -> None:
+    cause = await dead_letter(world)
+    async with janitor(world, tmp_path / "faults", "janitor.discarded") as process:
+        await is_there(world)
+        with pytest.raises(TimeoutError):
+            await world.bus.client.request("clipstream.dlq.discard", b'{"seq":1,"by":"ada"}', timeout=2)
+        await killed(process)
+    assert await letters(world) == [1]
+    async with janitor(world, tmp_path / "faults"):
+        await is_there(world)
+        assert len((await asked(world, "discard", seq=1, by="bob"))["discarded"]) == 1
+    discards = [each.event for each in await world.store.history(cause.job_id) if isinstance(each.event, LetterDiscarded)]
+    assert [discard.by for discard in discards] == ["ada"]
+    assert await letters(world) == []
+
+
+@pytest.mark.parametrize("step", ["rescue_buried", "rescue_failed"])
+async def test_a_rescue_that_a_crash_cut_short_is_finished_by_the_next_janitor(world: World, tmp_path: Path, step: str) -> None:
+    """The advisory came while no janitor ran."""
+    cause, _ = await poisoned(world, requested(), ready(), stage=StageName.CLIPPER)
+    async with janitor(world, tmp_path / "faults", f"janitor.{step}") as process:
+        await killed(process)
+    assert len(await messages(world.bus, CLIPS)) == 1
+    async with janitor(world, tmp_path / "faults"):
+        await until(lambda: nothing_in(world, ADVISORIES), 20)
+    assert (await job_of(world, cause.job_id)).status == "failed"
+    assert [type(each.event) for each in await world.store.history(cause.job_id)].count(JobFailed) == 1
+    assert await letters(world) == [1]
+    assert await messages(world.bus, CLIPS) == []
+
+
+async def nothing_in(world: World, stream: str) -> bool:
+    return await messages(world.bus, stream) == []
+
+
+async def test_two_janitors_that_heed_the_same_advisory_leave_one_letter_and_one_failure(world: World) -> None:
+    """Each believes that it holds the lease, as after a connection that Postgres lost and the janitor did not."""
+    cause, _ = await poisoned(world, requested(), ready(), stage=StageName.CLIPPER)
+    await asyncio.gather(*(Rescue(world.store, world.bus).heed_all() for _ in range(2)))
+    assert len(await messages(world.bus, DLQ)) == 1
+    assert [type(each.event) for each in await world.store.history(cause.job_id)].count(JobFailed) == 1
+    assert await messages(world.bus, CLIPS) == []
+    assert await messages(world.bus, ADVISORIES) == []

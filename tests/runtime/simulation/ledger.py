@@ -1,0 +1,200 @@
+"""The promises of spec sections 2 and 3, kept apart from the code that keeps them: told of every effect, it notes each promise that broke."""
+
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from libs.common.domain.events import (
+    SUBJECTS,
+    AsrFailed,
+    BurnFailed,
+    Envelope,
+    JobFailed,
+    JobReplayed,
+    StageName,
+    StageRetried,
+    StageStarted,
+    decode,
+    type_of,
+)
+from libs.common.domain.failures import Code
+from libs.common.domain.job import Job, answering_stage, apply
+from libs.common.domain.subjects import CLIPS, DLQ
+from tests.runtime.simulation.gates import ACTOR, Actor
+from tests.runtime.simulation.streams import STAGES, Stored, Watcher
+
+MAX_ATTEMPTS = 3
+FATAL = Code.SOURCE_UNREADABLE
+WITHIN_A_RUN = {
+    "unknown": {"queued", "expired"},
+    "queued": {"queued", "processing", "failed", "cancelled", "expired"},
+    "processing": {"processing", "done", "failed", "cancelled", "expired"},
+    "done": {"done", "expired"},
+    "failed": {"failed", "expired"},
+    "cancelled": {"cancelled", "expired"},
+    "expired": {"expired"},
+}
+"""docs/job-states.md, read by hand. The last net may fail a job that never left the queue."""
+TO_A_NEW_RUN = {("failed", "processing"), ("done", "processing")}
+Place = tuple[UUID, StageName, int]
+"""A stage of a job in a run."""
+
+
+class Ledger(Watcher):
+    def __init__(self) -> None:
+        self.broken: list[str] = []
+        self.jobs: dict[UUID, Job] = {}
+        self.rows: dict[UUID, list[Envelope]] = defaultdict(list)
+        self.answers: dict[Place, Envelope] = {}
+        self.travelled: set[tuple[UUID, str, int]] = set()
+        self.lettered: set[int] = set()
+        self.started: dict[Place, set[Actor]] = defaultdict(set)
+        self.most_started: dict[Place, int] = defaultdict(int)
+        """A start that is handed back counts no more; who began after it may have counted it still."""
+        self.fatal: set[tuple[UUID, StageName]] = set()
+        self.worn_out: set[tuple[UUID, StageName]] = set()
+        self.objects: set[str] = set()
+
+    def promise(self, kept: object, text: str) -> None:
+        if not kept:
+            self.broken.append(text)
+
+    def looked(self, actor: Actor, job_id: UUID) -> None:
+        actor.looked[job_id] = len(self.rows[job_id])
+
+    def appended(self, actor: Actor, envelope: Envelope) -> None:
+        """A new row, in its order."""
+        job_id, event = envelope.job_id, envelope.event
+        before = self.jobs.get(job_id, Job())
+        after = self.jobs[job_id] = apply(before, envelope)
+        self.rows[job_id].append(envelope)
+        self._moved(before, after, envelope)
+        if stage := answering_stage(event):
+            self._answered((job_id, stage, envelope.run), envelope)
+        match event:
+            case StageStarted(stage=stage):
+                self._started(actor, (job_id, stage, envelope.run))
+            case StageRetried(stage=stage):
+                self._retried(actor, event, (job_id, stage, envelope.run), counts=not before.is_over and before.run == envelope.run)
+            case JobFailed() | AsrFailed() | BurnFailed():
+                self._failed(actor, event, (job_id, answering_stage(event) or StageName.RESOLVER, envelope.run))
+            case _:
+                pass
+        self._charged(after)
+
+    def _moved(self, before: Job, after: Job, envelope: Envelope) -> None:
+        step = f"{before.status} -> {after.status} by {type_of(envelope.event)}"
+        if after.run == before.run:
+            self.promise(after.status in WITHIN_A_RUN[before.status], f"illegal step {step}")
+            self.promise(after.progress >= before.progress, f"progress fell in {step}")
+        else:
+            legal = isinstance(envelope.event, JobReplayed) and after.run == before.run + 1 and (before.status, after.status) in TO_A_NEW_RUN
+            self.promise(legal, f"illegal new run {step}")
+        self.promise((after.progress == 100) == (after.status == "done") or after.status == "expired", f"progress {after.progress} in {step}")
+        if after.status == "done" and before.status != "done":
+            missing = named_objects(after) - self.objects
+            self.promise(not missing, f"done without {missing}")
+
+    def _answered(self, place: Place, envelope: Envelope) -> None:
+        gone = self.jobs[place[0]].status == "expired"  # and with it the row that fences
+        self.promise(gone or place not in self.answers, f"a second answer of {place[1]} in run {place[2]}")
+        self.answers.setdefault(place, envelope)
+
+    def _started(self, actor: Actor, place: Place) -> None:
+        actor.starts += 1
+        self.started[place].add(actor)
+        self.most_started[place] = max(self.most_started[place], len(self.started[place]))
+
+    def _retried(self, actor: Actor, event: StageRetried, place: Place, *, counts: bool) -> None:
+        actor.ends += 1
+        if event.charged:
+            self.promise(actor.has_erred, f"{place[1]} charged an attempt that did not end in an error: {event.message}")
+        elif counts and (actor.is_excused or actor.process.is_stopping):
+            self.started[place].discard(actor)
+
+    def _failed(self, actor: Actor, event: JobFailed | AsrFailed | BurnFailed, place: Place) -> None:
+        job_id, stage, _ = place
+        self.promise((job_id, stage) in actor.buried, f"{stage} recorded its failure before its message was in the dead letters")
+        spent = self.most_started[place] >= MAX_ATTEMPTS or (actor.message is None and (job_id, stage) in self.worn_out)
+        reason = (job_id, stage) in self.fatal if event.code == FATAL else event.code == Code.RETRIES_EXHAUSTED and spent
+        self.promise(reason, f"{stage} failed the job without a reason of its own: {event.code} after {len(self.started[place])} starts")
+
+    def _charged(self, job: Job) -> None:
+        for (stage, run), attempts in job.attempts.items():
+            if job.id and attempts > (real := len(self.started[job.id, stage, run])):
+                self.promise(kept=False, text=f"{stage} is charged {attempts} attempts in run {run}, and made {real}")
+
+    def handled(self, actor: Actor, stage: StageName, cause: Envelope, run: int) -> None:
+        """A handler is about to work, on what its worker saw when it last looked at the job."""
+        seen = self.rows[cause.job_id][: actor.looked.get(cause.job_id, 0)]
+        job = Job()
+        for row in seen:
+            job = apply(job, row)
+        self.promise(job.requested and not job.is_over, f"{stage} worked on a job that is {job.status}")
+        self.promise(job.run == run and job.answer_to(stage, run) is None, f"{stage} worked in run {run} of a job in {job.run} that had its answer")
+        by_hand = actor.message is not None and "Nats-Msg-Id" not in actor.message.headers
+        self.promise(by_hand or cause.run == job.run, f"{stage} worked for run {cause.run} in run {job.run}")
+
+    def stored(self, stream: str, subject: str, body: bytes, headers: dict[str, str]) -> None:
+        """A message was published; one that its stream had already counts as well."""
+        actor = ACTOR.get(None)
+        try:
+            cause = decode(body)
+        except msgspec.DecodeError:
+            return
+        if stream == CLIPS:
+            self.travelled.add((cause.job_id, type_of(cause.event), cause.run))
+            if actor is not None:
+                standing = [row.event for row in self.rows[cause.job_id]]
+                self.promise(cause.event in standing, f"{actor.name} published a {subject} that does not stand in the history")
+        elif stream == DLQ and actor is not None:
+            actor.buried.add((cause.job_id, STAGES[".".join(subject.split(".")[1:3])]))
+            self.lettered.add(int(headers["Clip-Stream-Seq"]))
+
+    def removed(self, message: Stored) -> None:
+        """A message left the work stream: by then its job must have what follows from it."""
+        try:
+            cause = decode(message.body)
+        except msgspec.DecodeError:
+            return self.promise(message.sequence in self.lettered, "an unreadable message left the queue unburied")
+        job = self.jobs.get(cause.job_id, Job())
+        if job.requested is None:
+            return self.promise(job.status == "expired" or message.sequence in self.lettered, "a message of no job left the queue unburied")
+        runs = self._runs_of(message, cause, job)
+        if job.is_over or job.run not in runs:
+            return None
+        answered = [self.answers[job.id, message.stage, run] for run in runs if job.id and (job.id, message.stage, run) in self.answers]
+        self.promise(answered, f"{message.subject} left the queue with nothing to show for it")
+        on_its_way = any(not travels(a) or (a.job_id, type_of(a.event), a.run) in self.travelled for a in answered)
+        self.promise(not answered or on_its_way, f"{message.subject} left the queue before the next message was in it")
+
+    def _runs_of(self, message: Stored, cause: Envelope, job: Job) -> set[int]:
+        """The runs that the message may have been worked on for; the operator's own may be for any."""
+        if "Nats-Msg-Id" in message.headers:
+            return {cause.run}
+        source = f"{CLIPS}:{message.sequence}"
+        return {job.replays[source]} if source in job.replays else set(range(1, job.run + 1))
+
+    def given_up(self, message: Stored) -> None:
+        """The server delivers it no more."""
+        try:
+            self.worn_out.add((decode(message.body).job_id, message.stage))
+        except msgspec.DecodeError:
+            pass
+
+    def handed_back(self) -> None:
+        actor = ACTOR.get(None)
+        if actor is not None:
+            self.promise(actor.starts == 0 or actor.ends > 0, f"{actor.name} handed a message back and did not say that its attempt ended")
+
+
+def travels(envelope: Envelope) -> bool:
+    return type_of(envelope.event) in SUBJECTS.values()
+
+
+def named_objects(job: Job) -> set[str]:
+    keys: list[Any] = [job.clip and job.clip.video_key, job.subtitles and job.subtitles.srt_key, job.burned and job.burned.video_key]
+    return {key for key in keys if key}
+
