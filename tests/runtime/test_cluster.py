@@ -132,7 +132,7 @@ async def test_every_job_gets_its_one_answer_while_leaders_are_killed() -> None:
     figures = await leaders_killed(2, seed=1, rolling=False)
     assert figures.is_exact, figures
     assert figures.jobs > 10
-    assert max(figures.recoveries) < 10, figures
+    assert figures.own < 10, figures  # an election itself takes up to 9 s
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -26,6 +29,10 @@ MIB = 2**20
 BLOCK = 512
 """Bytes of a block as stat counts them, whatever the file system's own are (POSIX)."""
 LOOK_EVERY = 2.0
+SWEEP_EACH = 30
+"""Looks between two sweeps."""
+SETTLED = 60.0
+"""Seconds after which a folder that nobody has locked belongs to nobody: a new one is locked a moment after it is made."""
 OUT_OF_ROOM = 8 * MIB
 """Free space below which an attempt that failed is taken to have failed for it: what ran dry says so in a hundred ways."""
 
@@ -37,7 +44,8 @@ async def scratch(settings: CommonSettings, job_id: UUID, stage: StageName) -> A
     folder.mkdir(parents=True, mode=0o700)
     keep = settings.keep_failed
     try:
-        yield folder
+        with locked(folder):
+            yield folder
         keep = settings.keep_scratch_on_success
     except Exception as error:
         if shutil.disk_usage(folder).free < OUT_OF_ROOM:
@@ -46,6 +54,36 @@ async def scratch(settings: CommonSettings, job_id: UUID, stage: StageName) -> A
     finally:
         if not keep:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Ours while inside, or until we die; False where it is another's."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def sweep(scratch_dir: Path, now: float) -> int:
+    """Remove the folders of attempts whose process died; how many they were. `now` in seconds of the epoch."""
+    swept = 0
+    for folder in scratch_dir.glob("*-*"):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if now - folder.stat().st_mtime > SETTLED and _sweep_one(folder):
+                swept += 1
+    return swept
+
+
+def _sweep_one(folder: Path) -> bool:
+    with locked(folder) as dead:
+        if dead:
+            shutil.rmtree(folder, ignore_errors=True)
+    return dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +115,7 @@ class ScratchRoom:
 
     def __init__(self, settings: CommonSettings) -> None:
         self._folder = settings.scratch_dir
+        self._keeps = settings.keep_failed or settings.keep_scratch_on_success
         self._least_free = settings.scratch_min_free_mb * MIB
         self._most_used = settings.scratch_max_mb * MIB if settings.scratch_max_mb else None
         self._free = asyncio.Event()
@@ -91,8 +130,10 @@ class ScratchRoom:
         await self._free.wait()
 
     async def watch(self, health: Health) -> None:
-        """Measure until cancelled, and say in `health` when there is no room."""
-        while True:
+        """Measure until cancelled, and say in `health` when there is no room. Every minute, what the dead left goes."""
+        for turn in count():
+            if turn % SWEEP_EACH == 0 and not self._keeps and (swept := await asyncio.to_thread(sweep, self._folder, time.time())):
+                log.info("scratch folders of dead workers removed", folders=swept)
             await self.look()
             (health.full.add if self.is_full else health.full.discard)("scratch")
             await asyncio.sleep(LOOK_EVERY)

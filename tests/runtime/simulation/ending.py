@@ -28,6 +28,7 @@ class Ending:
             self.system.set_down(name, is_down=False)
         for each in self.system.processes:
             each.is_frozen = False
+        self.system.js.full.clear()
         self.system.outcome = Outcome.WELL
 
     def come_to_rest(self) -> None:

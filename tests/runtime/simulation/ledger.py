@@ -56,6 +56,8 @@ class Ledger(Watcher):
         self.fatal: set[tuple[UUID, StageName]] = set()
         self.worn_out: set[tuple[UUID, StageName]] = set()
         self.objects: set[str] = set()
+        self.was_full = False
+        """The work stream had no room at some time: then a stage may ack first, and the reconciler publishes what follows."""
 
     def promise(self, kept: object, text: str) -> None:
         if not kept:
@@ -168,7 +170,7 @@ class Ledger(Watcher):
         answered = [self.answers[job.id, message.stage, run] for run in runs if job.id and (job.id, message.stage, run) in self.answers]
         self.promise(answered, f"{message.subject} left the queue with nothing to show for it")
         on_its_way = any(not travels(a) or (a.job_id, type_of(a.event), a.run) in self.travelled for a in answered)
-        self.promise(not answered or on_its_way, f"{message.subject} left the queue before the next message was in it")
+        self.promise(not answered or on_its_way or self.was_full, f"{message.subject} left the queue before the next message was in it")
 
     def _runs_of(self, message: Stored, cause: Envelope, job: Job) -> set[int]:
         """The runs that the message may have been worked on for; the operator's own may be for any."""

@@ -21,7 +21,7 @@ any_one = st.integers(0, 11)
 """Chooses among however many there are."""
 worker = st.integers(0, WORKERS - 1)
 outcomes = st.sampled_from([*[Outcome.WELL] * 5, *Outcome, Outcome.FATAL, Outcome.FATAL])
-DISTURBANCES = ("freeze", "outage", "window", "twice")
+DISTURBANCES = ("freeze", "freeze", "outage", "outage", "window", "twice", "twice", "full")
 OPERATIONS = ("old body", "old body", "cancel", "expire")
 
 
@@ -142,6 +142,8 @@ class SystemUnderFaults(RuleBasedStateMachine):
                 frozen.is_frozen = not frozen.is_frozen
             case "outage":
                 self.system.begin_or_end_outage(which)
+            case "full":
+                self.system.fill_or_empty(which)
             case "window":
                 self.system.js.end_duplicate_window()
             case _ if self.system.js.work:

@@ -23,6 +23,8 @@ from tests.runtime.simulation.gates import ACTOR, Killed, through_gate
 
 DUPLICATE_WINDOW = 600.0
 ACK_WAIT = 30.0
+FULL = 10077
+"""The server's code for a stream that holds as many messages as it may."""
 MAX_DELIVER = 8
 """Fewer than in production, so that the last net is seen to hold."""
 STAGES = {subject: stage for stage, subject in SUBJECTS.items()}
@@ -86,6 +88,7 @@ class MemoryJetStream:
         self.clock = clock
         self.watcher = watcher
         self.is_up = True
+        self.full: set[str] = set()
         self.streams = {CLIPS: Stream(), DLQ: Stream(), ADVISORIES: Stream()}
 
     @property
@@ -98,7 +101,12 @@ class MemoryJetStream:
         return SimpleNamespace(seq=sequence, duplicate=duplicate)
 
     async def publish(self, subject: str, payload: bytes, *, timeout: float, stream: str, headers: dict[str, str]) -> Any:  # noqa: ASYNC109  nats-py's own way
-        return await self._gated(f"publish {subject}", lambda: self.put(stream, subject, payload, headers))
+        def put() -> Any:
+            if stream in self.full:
+                raise ServerError(code=503, err_code=FULL, description="maximum messages exceeded")
+            return self.put(stream, subject, payload, headers)
+
+        return await self._gated(f"publish {subject}", put)
 
     async def delete_msg(self, stream: str, seq: int) -> bool:
         return bool(await self._gated(f"delete {stream}", lambda: self.delete(stream, seq)))
@@ -106,7 +114,9 @@ class MemoryJetStream:
     async def stream_info(self, stream: str) -> Any:
         self._be_reached()
         found = self.streams[stream]
-        return SimpleNamespace(state=SimpleNamespace(last_seq=found.last, messages=len(found.messages)))
+        first, size = min(found.messages, default=found.last + 1), sum(len(message.body) for message in found.messages.values())
+        state = SimpleNamespace(first_seq=first, last_seq=found.last, messages=len(found.messages), bytes=size)
+        return SimpleNamespace(state=state, config=SimpleNamespace(max_msgs=-1, max_bytes=-1))
 
     async def get_msg(self, stream: str, seq: int, *, subject: str | None = None, next: bool = False) -> RawStreamMsg:  # noqa: A002  nats-py's name
         self._be_reached()

@@ -194,7 +194,7 @@ class System:
         self._sweep("replay", Replays(self.store, self.bus, self.now).answer(ReplayRequest(seq=sequence, by="ada")))
 
     def expire(self, job_id: UUID) -> None:
-        self._sweep("retention", self._retention.clean(job_id))
+        self._sweep("retention", alone(self.store, "retention", lambda: self._retention.clean(job_id))())
 
     def clean_up(self) -> None:
         self._sweep("retention", alone(self.store, "retention", self._retention.clean_up)())
@@ -209,6 +209,8 @@ class System:
                 await work
             except Failure:
                 return
+            except Exception as error:  # noqa: BLE001  the ledger tells it
+                self.ledger.broken.append(f"{name} broke: {error!r}")
 
         self._begin(name, self._process(name), once())
 
@@ -269,6 +271,12 @@ class System:
         names: list[Dependency] = ["postgres", "nats", "s3"]
         for name in list(self.down) or [names[which % 3]]:
             self.set_down(name, is_down=name not in self.down)
+
+    def fill_or_empty(self, which: int) -> None:
+        """A stream has no room, or has room again."""
+        stream = (CLIPS, DLQ)[which % 2]
+        self.js.full = set() if self.js.full else {stream}
+        self.ledger.was_full |= stream == CLIPS
 
     def set_down(self, name: Dependency, *, is_down: bool) -> None:
         (self.down.add if is_down else self.down.discard)(name)
