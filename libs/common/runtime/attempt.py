@@ -3,8 +3,6 @@
 What becomes of it is stage.py's business.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,7 +15,7 @@ from libs.common.domain.job import Job, fold
 from libs.common.runtime import telemetry
 from libs.common.runtime.context import Context
 from libs.common.runtime.fault_points import fault_point
-from libs.common.runtime.liveness import Hold, Overtaken, Progress, while_wanted
+from libs.common.runtime.liveness import Hold, Progress, while_wanted
 from libs.common.runtime.scratch import scratch
 from libs.common.runtime.world import Stage, World
 
@@ -58,6 +56,11 @@ class Attempt:
         return self.has_begun and self.ending is None and not self.is_at_work(self.job)
 
     @property
+    def is_suspect(self) -> bool:
+        """Nobody has heard the end of an earlier start: the job may have killed its worker."""
+        return self.start is None and self.stage.name in self.job.at_work
+
+    @property
     def is_anothers(self) -> bool:
         """Another worker has begun on the job by another message, which comes again if that worker dies."""
         start = self.job.at_work.get(self.stage.name)
@@ -65,25 +68,9 @@ class Attempt:
 
     async def answer(self) -> Answer:
         """The handler's. Raises Overtaken when the job no longer waits for it, and what the handler raises."""
-        async with self._beside_or_alone():
-            if not self.has_begun:
-                await self._begin()
-            return await self._handled()
-
-    @asynccontextmanager
-    async def _beside_or_alone(self) -> AsyncIterator[None]:
-        """A job whose earlier worker died at it has this process to itself."""
-        suspect = self.stage.name in self.job.at_work and self.start is None
-        async with self.world.quarantine.entered(alone=suspect):
-            if suspect and not await self._is_left():
-                raise Overtaken
-            yield
-
-    async def _is_left(self) -> bool:
-        """After a wait for the others: whether the start that we found is still the last that was heard of this stage."""
-        before, self.job = self.job, fold(await self.world.store.history(self.cause.job_id))
-        name = self.stage.name
-        return self.job.at_work.get(name) == before.at_work.get(name) and not self._is_settled(self.job)
+        if not self.has_begun:
+            await self._begin()
+        return await self._handled()
 
     def _is_settled(self, job: Job) -> bool:
         return job.is_over or job.run != self.cause.run or job.answer_to(self.stage.name, self.cause.run) is not None

@@ -1,4 +1,7 @@
-"""Who may work beside whom in one process: a job whose worker died at it works alone, so that poison takes no neighbours along."""
+"""Who may work beside whom in one process: a job whose worker died at it works alone, so that poison takes no neighbours along.
+
+Whatever is done with a message is done inside: while one works alone no other message is so much as looked at.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -68,6 +68,10 @@ async def refuse(stage: Stage[Any], world: World, delivery: Delivery, failure: F
     await delivery.term(failure.code)
 
 
+class Suspected(Exception):
+    """The job must not be worked on beside others."""
+
+
 @dataclass(slots=True)
 class Work:
     """A delivery that names its job, on its way to a verdict."""
@@ -81,12 +85,12 @@ class Work:
     attempt: Attempt | None = None
     decided: Verdict | None = None
     """What the handler's work came to: an outage while that is settled must not make it work again."""
+    is_alone: bool = False
 
     def passed(self, step: str) -> None:
         fault_point(self.stage.name, step, self.cause.job_id)
 
     async def run(self) -> None:
-        self.passed("taken")
         try:
             await through_outages(self.world.health, self.once)
         except asyncio.CancelledError:
@@ -94,6 +98,16 @@ class Work:
             raise
 
     async def once(self, *, last: bool) -> None:
+        """Beside others; a job whose earlier worker died at it is looked at again when it has this process to itself."""
+        try:
+            async with self.world.quarantine.entered(alone=self.is_alone):
+                self.passed("taken")
+                return await self.step(last=last)
+        except Suspected:
+            self.is_alone = True
+        await self.once(last=last)
+
+    async def step(self, *, last: bool) -> None:
         began = time.perf_counter()
         telemetry.STAGE_IN_FLIGHT.labels(self.stage.name).inc()
         try:
@@ -133,6 +147,8 @@ class Work:
             return Defer("another worker has started on it, by another message", self.world.settings.queue_ack_wait_sec)
         if attempt.start is None and attempt.spent >= self.world.settings.retry.max_attempts:
             return GiveUp(never_ended(attempt.spent))
+        if attempt.is_suspect and not self.is_alone:
+            raise Suspected
         return self.decided or await self.attempted(attempt, last=last)
 
     def ours(self) -> Attempt:

@@ -63,8 +63,10 @@ class Ledger(Watcher):
         if not kept:
             self.broken.append(text)
 
-    def looked(self, actor: Actor, job_id: UUID) -> None:
-        actor.looked[job_id] = len(self.rows[job_id])
+    def looked(self, actor: Actor, job_id: UUID, *, until: Envelope | None = None) -> None:
+        """It knows all of the job's events, or those up to one."""
+        rows = self.rows[job_id]
+        actor.looked[job_id] = rows.index(until) + 1 if until in rows else len(rows)
 
     def appended(self, actor: Actor, envelope: Envelope) -> None:
         """A new row, in its order."""

@@ -38,7 +38,7 @@ class GatedStore:
             if len(self.memory.rows) > known:
                 self.ledger.appended(actor, envelope)
             if isinstance(envelope.event, JobReplayed):  # its writer takes it in without another look
-                self.ledger.looked(actor, envelope.job_id)
+                self.ledger.looked(actor, envelope.job_id, until=stood)
             return stood
 
         return await self._gated(f"append {type(envelope.event).__name__}", write)
