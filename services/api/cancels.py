@@ -3,9 +3,10 @@
 from litestar import delete
 from litestar.params import FromPath
 
-from libs.common.domain.events import CANCELLED, Envelope, JobCancelled, cancel_id
+from libs.common.domain.events import CANCELLED, Envelope, JobCancelled, cancel_id, type_of
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.job import Job
+from libs.common.domain.job import Job, apply
+from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.stored_jobs import history_of, living
@@ -23,12 +24,20 @@ async def cancel_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> 
     """A job that runs again after its clip was done keeps the clip, and loses only what it was to get anew. Repeating it is harmless."""
     job = living(await history_of(api, job_id))
     if not job.is_over:
-        await api.store.append(_cancellation(api, job))
+        await _cancel(api, job)
     history = await history_of(api, job_id)
     job = living(history)
     if not _is_cancelled(job):  # it was over before, or came to its end first
         raise Failure(Code.INVALID_STATE, f"the job is {job.status}; there is nothing to cancel")
     return JobAnswer(correlation_id=request.state.correlation_id, job=job_view(job), events=last_events(history))
+
+
+async def _cancel(api: Api, job: Job) -> None:
+    cancellation = _cancellation(api, job)
+    stored = await api.store.append(cancellation)
+    EVENTS_WRITTEN.labels(type_of(stored.event)).inc()
+    if stored.at == cancellation.at and apply(job, stored).status == "cancelled":
+        JOBS_FINISHED.labels("cancelled").inc()
 
 
 def _cancellation(api: Api, job: Job) -> Envelope:

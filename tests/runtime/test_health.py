@@ -59,3 +59,17 @@ async def test_waiting_ends_when_all_answer_and_says_whether_anything_was_away()
     dependencies["nats"].returns_when_asked()
     assert await health.until_up(suspect="nats") is True
     assert health.is_up
+
+
+async def test_a_ping_that_breaks_is_a_dependency_that_is_down_and_is_asked_again() -> None:
+    breaks = True
+
+    async def ping() -> None:
+        if breaks:
+            raise ValueError("password authentication failed")
+
+    health = Health({"postgres": ping})
+    assert not await health.check_all()
+    assert health.readiness == "unready"
+    breaks = False
+    assert await health.check_all()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from libs.common.runtime import liveness
 from libs.common.runtime.context import Context
 from libs.common.runtime.liveness import Overtaken, while_wanted
 from tests.builders import envelope, retried, started, uploaded
-from tests.fakes import MemoryDelivery
+from tests.fakes import NOW, MemoryDelivery
 from tests.runtime.test_stage import CLIPPER, Desk
 
 
@@ -211,12 +212,23 @@ async def test_a_second_message_for_work_that_is_under_way_waits_and_harms_nothi
 
 
 async def test_a_second_message_takes_over_when_the_first_stays_away(tmp_path: Path) -> None:
-    """The first was lost together with its worker."""
+    """The first was lost together with its worker: that is certain when no attempt may take so long."""
     desk = Desk(tmp_path)
     await learn(desk, started(CLIPPER, 1))
-    twins = [await desk.deliver(MemoryDelivery(**vars_of(desk, deliveries=n))) for n in (1, 2, 3, 4)]
-    assert [twin.did for twin in twins] == [["nak"], ["nak"], ["nak"], ["ack"]]
+    twins = [await desk.deliver(MemoryDelivery(**vars_of(desk, deliveries=n))) for n in (1, 2, 3, 4, 9)]
+    assert [(twin.did, twin.delay) for twin in twins] == [(["nak"], delay) for delay in (30, 30, 30, 630, 630)]
+    assert desk.calls == 0
+    object.__setattr__(desk.world, "now", lambda: NOW + timedelta(seconds=630))
+    assert (await desk.deliver(MemoryDelivery(**vars_of(desk, deliveries=10)))).did == ["ack"]
     assert desk.job.status == "done"
+
+
+async def test_what_comes_while_a_suspect_works_goes_back_at_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    async with desk.world.quarantine.entered(alone=True):
+        delivery = await desk.deliver()
+    assert (delivery.did, delivery.delay, desk.types) == (["nak"], 0, [])
+    assert (await desk.deliver()).did == ["ack"]
 
 
 def vars_of(desk: Desk, deliveries: int) -> dict[str, Any]:

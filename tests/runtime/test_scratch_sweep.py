@@ -41,16 +41,18 @@ async def test_the_folder_of_a_killed_worker_goes_and_that_of_a_living_one_stays
 
 
 async def test_a_folder_that_was_just_made_is_not_swept_before_its_owner_locks_it(tmp_path: Path) -> None:
-    (tmp_path / f"clipper-{uuid4()}").mkdir()
+    (tmp_path / f"clipper-{uuid4()}-01234567").mkdir()
     assert sweep(tmp_path, time.time()) == 0
 
 
 async def test_other_files_are_left_alone_and_our_own_attempt_ends_as_ever(tmp_path: Path) -> None:
     (tmp_path / "not-a-folder").write_text("x")
-    (tmp_path / "elsewhere").mkdir()
-    os.utime(tmp_path / "elsewhere", (0, 0))
+    for name in ("elsewhere", "some-body-elses", f"clipper-{uuid4()}"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    before = set(tmp_path.iterdir())
     settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), scratch_dir=tmp_path)
     async with scratch(settings, uuid4(), StageName.ASR) as folder:
         assert sweep(tmp_path, time.time() + SETTLED + 1) == 0
         assert folder.is_dir()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "not-a-folder"]
+    assert set(tmp_path.iterdir()) == before

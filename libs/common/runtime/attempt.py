@@ -66,6 +66,12 @@ class Attempt:
         start = self.job.at_work.get(self.stage.name)
         return self.start is None and start is not None and isinstance(start.event, StageStarted) and start.event.sequence != self.sequence
 
+    @property
+    def may_live(self) -> float:
+        """Seconds for which the worker of the start that we found may still be at it."""
+        settings, begun = self.world.settings, self.job.at_work[self.stage.name].at
+        return settings.clip_max_runtime_sec + settings.queue_ack_wait_sec - (self.world.now() - begun).total_seconds()
+
     async def answer(self) -> Answer:
         """The handler's. Raises Overtaken when the job no longer waits for it, and what the handler raises."""
         if not self.has_begun:

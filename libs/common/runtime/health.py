@@ -77,6 +77,9 @@ class Health:
             up, why = False, failure.message
         except TimeoutError:
             up, why = False, "no answer"
+        except Exception as error:
+            log.exception("a ping broke", dependency=name)
+            up, why = False, type(error).__name__
         self._note(name, Pulse(up, time.perf_counter() - began), why)
         return up
 

@@ -89,6 +89,8 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # the operator's to mend: a password is being changed, a replica promoted
+    asyncpg.InvalidCatalogNameError,  # the same: a restore is under way
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from libs.common.domain.events import Priority
 from libs.common.domain.failures import Failure
 from libs.common.domain.lanes import lane_order
-from libs.common.runtime.health import Health
 from libs.common.runtime.jetstream import POLL, Delivery
 from libs.common.runtime.liveness import heartbeat
 from libs.common.runtime.scratch import ScratchRoom
@@ -181,7 +180,7 @@ async def _feed(stage: Stage[Any], world: World, supply: Lanes, places: Places) 
     """A message for every place, for ever."""
     while True:
         await places.free.acquire()
-        await _until_open(world.health, places.scratch, supply)
+        await _until_open(world, places.scratch, supply)
         delivery = await _next(stage, supply)
         if delivery is None:
             places.free.release()
@@ -191,14 +190,19 @@ async def _feed(stage: Stage[Any], world: World, supply: Lanes, places: Places) 
             await supply.hand_back()
 
 
-async def _until_open(health: Health, scratch: ScratchRoom, supply: Lanes) -> None:
-    """Wait for what we depend on, and for scratch to have room; what comes meanwhile is for others."""
-    if health.is_up and not scratch.is_full:
+async def _until_open(world: World, scratch: ScratchRoom, supply: Lanes) -> None:
+    """Wait for what we depend on, for scratch to have room, and for a suspect to be done; what comes meanwhile is for others."""
+
+    def is_open() -> bool:
+        return world.health.is_up and not scratch.is_full and not world.quarantine.is_closed
+
+    if is_open():
         return
     async with supply.closed():
-        while not health.is_up or scratch.is_full:
-            await health.until_up()
+        while not is_open():
+            await world.health.until_up()
             await scratch.until_free()
+            await world.quarantine.until_open()
 
 
 async def _next(stage: Stage[Any], supply: Lanes) -> Delivery | None:

@@ -16,6 +16,16 @@ class Quarantine:
         self._empty = asyncio.Event()
         self._empty.set()
         self._inside = 0
+        self._suspects = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """One works alone, or waits for that."""
+        return self._suspects > 0
+
+    async def until_open(self) -> None:
+        async with self._door:
+            pass
 
     @asynccontextmanager
     async def entered(self, *, alone: bool) -> AsyncIterator[None]:
@@ -36,6 +46,10 @@ class Quarantine:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        async with self._door:
-            await self._empty.wait()
-            yield
+        self._suspects += 1
+        try:
+            async with self._door:
+                await self._empty.wait()
+                yield
+        finally:
+            self._suspects -= 1

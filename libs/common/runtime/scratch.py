@@ -4,6 +4,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -33,6 +34,8 @@ SWEEP_EACH = 30
 """Looks between two sweeps."""
 SETTLED = 60.0
 """Seconds after which a folder that nobody has locked belongs to nobody: a new one is locked a moment after it is made."""
+OURS = re.compile(rf"({'|'.join(StageName)})-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}-[0-9a-f]{{8}}")
+"""The names of attempts' folders: nothing else in SCRATCH_DIR is ours to delete."""
 OUT_OF_ROOM = 8 * MIB
 """Free space below which an attempt that failed is taken to have failed for it: what ran dry says so in a hundred ways."""
 
@@ -73,8 +76,8 @@ def sweep(scratch_dir: Path, now: float) -> int:
     """Remove the folders of attempts whose process died; how many they were. `now` in seconds of the epoch."""
     swept = 0
     for folder in scratch_dir.glob("*-*"):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            if now - folder.stat().st_mtime > SETTLED and _sweep_one(folder):
+        with suppress(OSError):  # gone meanwhile, or not ours
+            if OURS.fullmatch(folder.name) and now - folder.stat().st_mtime > SETTLED and _sweep_one(folder):
                 swept += 1
     return swept
 
@@ -132,9 +135,9 @@ class ScratchRoom:
     async def watch(self, health: Health) -> None:
         """Measure until cancelled, and say in `health` when there is no room. Every minute, what the dead left goes."""
         for turn in count():
+            await self.look()
             if turn % SWEEP_EACH == 0 and not self._keeps and (swept := await asyncio.to_thread(sweep, self._folder, time.time())):
                 log.info("scratch folders of dead workers removed", folders=swept)
-            await self.look()
             (health.full.add if self.is_full else health.full.discard)("scratch")
             await asyncio.sleep(LOOK_EVERY)
 

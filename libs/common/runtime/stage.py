@@ -39,12 +39,14 @@ from libs.common.runtime.world import Stage, World
 
 log = telemetry.logger(__name__)
 DEFERRALS = 3
-"""Deliveries of a second message for the same work that wait for the first one; it may be lost with its worker."""
+"""Deliveries of a second message for the same work that look again soon; a later one waits as long as the first worker may take."""
 
 
 async def process(stage: Stage[Any], world: World, delivery: Delivery) -> None:
     """One delivery, from its bytes to its end. What our own plumbing breaks stays unacked, and comes again after ack_wait."""
     try:
+        if world.quarantine.is_closed:
+            return await delivery.nak(0)  # others may have room for it now
         async with heartbeat(delivery, world.settings.queue_ack_wait_sec) as hold:
             await work_on(stage, world, delivery, hold)
     except Exception:
@@ -143,8 +145,9 @@ class Work:
         attempt = self.ours()
         if attempt.is_overtaken:
             return Leave("another worker has started on it")
-        if attempt.is_anothers and self.delivery.deliveries <= DEFERRALS:
-            return Defer("another worker has started on it, by another message", self.world.settings.queue_ack_wait_sec)
+        if attempt.is_anothers and (rest := attempt.may_live) > 0:
+            soon = min(self.world.settings.queue_ack_wait_sec, rest)
+            return Defer("another worker has started on it, by another message", soon if self.delivery.deliveries <= DEFERRALS else rest)
         if attempt.start is None and attempt.spent >= self.world.settings.retry.max_attempts:
             return GiveUp(never_ended(attempt.spent))
         if attempt.is_suspect and not self.is_alone:
@@ -229,11 +232,13 @@ class Work:
     async def hand_back(self, why: str = "the worker was stopped", delay: float = 0.0) -> None:
         """The next worker starts over, after `delay` seconds, and no attempt is charged."""
         try:
-            if self.attempt:
-                await self.attempt.hand_back(f"handed back: {why}")
-            await self.delivery.nak(delay)
+            try:
+                if self.attempt:
+                    await self.attempt.hand_back(f"handed back: {why}")
+            finally:
+                await self.delivery.nak(delay)
         except Exception:
-            log.exception("could not hand the message back; it comes again by itself")
+            log.exception("could not hand the message back as it should be; it comes again by itself")
 
     def envelope(self, event: AnyEvent, *, event_id: UUID | None = None) -> Envelope:
         return self.cause.followed_by(event, event_id=event_id or uuid4(), at=self.world.now())
