@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -46,7 +45,7 @@ class Kept:
     async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
         if refused := self.refusal(wish):
             raise refused
-        key = identity(await asyncio.to_thread(_sha256, audio.path), self.provider, self.model, wish)
+        key = identity(await asyncio.to_thread(audio.sha256), self.provider, self.model, wish)
         while True:
             call = _Call(self.inner, audio, wish)
             try:
@@ -94,8 +93,3 @@ def identity(audio: bytes, provider: str, model: str, wish: Wish) -> bytes:
     """SHA-256 of all that decides a transcript; `audio` is that of the FLAC file."""
     decided_by = (EDITION, audio.hex(), provider, model, wish.language, wish.task, wish.hint)
     return hashlib.sha256(json.dumps(decided_by).encode()).digest()
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

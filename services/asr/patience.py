@@ -1,4 +1,4 @@
-"""A transcriber whose outages are waited out: while it is away its stage takes nothing, holds what it has, and spends no attempt."""
+"""Transcribers whose outages are waited out, at no attempt's cost: in place, by all, or outside, by those that nobody else can serve."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +15,9 @@ REST = 3.0
 
 LONGEST_REST = 30.0
 """Where the provider says itself when to come back."""
+
+DEFERRED = 30.0
+"""Seconds until a message that was sent back comes again, at least: the last net bounds its deliveries (80 by default, 40 minutes)."""
 
 
 @dataclass(slots=True)
@@ -45,7 +48,8 @@ class Patient:
             self.away = failure if failure.outage == "asr" else None
             self.rests_until = time.monotonic() + min(max(failure.retry_after or 0.0, REST), LONGEST_REST)
             raise
-        self.away = None
+        if not transcript.reused:
+            self.away = None
         return transcript
 
     async def ping(self) -> None:
@@ -55,6 +59,34 @@ class Patient:
         if time.monotonic() < self.rests_until:
             raise self.away
         await self.reach()
+
+
+@dataclass(frozen=True, slots=True)
+class Deferring:
+    """`inner`, which has somebody to take over: a wish that only the provider can serve goes back and comes again, the others go on."""
+
+    inner: Transcriber
+
+    @property
+    def provider(self) -> str:
+        return self.inner.provider
+
+    @property
+    def model(self) -> str:
+        return self.inner.model
+
+    def refusal(self, wish: Wish) -> Failure | None:
+        return self.inner.refusal(wish)
+
+    async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
+        """Raises Failure; an outage of the provider is an uncharged one."""
+        try:
+            return await self.inner.transcribe(audio, wish)
+        except Failure as failure:
+            if failure.outage != "asr":
+                raise
+            later = max(failure.retry_after or 0.0, DEFERRED)
+            raise Failure(failure.code, failure.message, retry_after=later, charged=False) from failure
 
 
 def pings(tools: Any) -> Mapping[str, Callable[[], Awaitable[None]]]:

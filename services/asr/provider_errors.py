@@ -15,6 +15,8 @@ AWAY = frozenset({498, 502, 503, 504})
 CLIENT_ERROR = 4
 RATE_LIMIT_PAUSE = 30.0
 """Seconds to stay away after a 429 that doesn't say how long; none of these is charged, so they must not come in a hurry."""
+SHORTEST_PAUSE = 1.0
+"""Where the provider says "at once", or its clock is behind ours."""
 LONGEST_PAUSE = 86_400.0
 
 
@@ -48,7 +50,7 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
         seconds = float(retry_after)
     except ValueError:
         seconds = _seconds_until(retry_after, now)
-    return min(max(seconds, 0.0), LONGEST_PAUSE) if math.isfinite(seconds) else None
+    return min(max(seconds, SHORTEST_PAUSE), LONGEST_PAUSE) if math.isfinite(seconds) else None
 
 
 def _seconds_until(date: str, now: datetime) -> float:

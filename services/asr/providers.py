@@ -9,8 +9,9 @@ from services.asr.fallback import FallingBack
 from services.asr.groq import open_groq
 from services.asr.kept import Kept
 from services.asr.local import open_local
-from services.asr.patience import Patient
+from services.asr.patience import Deferring, Patient
 from services.asr.settings import AsrSettings
+from services.asr.suspecting import Suspecting
 from services.asr.transcriber import Transcriber
 
 HOUR = 3600
@@ -29,6 +30,7 @@ async def open_transcriber(settings: AsrSettings) -> AsyncIterator[Transcriber]:
         if settings.falls_back:
             second = await stack.enter_async_context(open_local(settings))
             guarded = Guarded(groq, second, patience)
-            yield FallingBack(Kept(guarded, cache, ttl), Kept(second, cache, ttl), patience)
+            both = FallingBack(Kept(guarded, cache, ttl), Kept(second, cache, ttl), patience)
+            yield Deferring(Suspecting(both, groq.reach))
         else:
-            yield Patient(Kept(groq, cache, ttl), groq.reach)
+            yield Patient(Suspecting(Kept(groq, cache, ttl), groq.reach), groq.reach)

@@ -1,5 +1,6 @@
 """What a provider of transcripts promises. The providers are local.py and groq.py; kept.py and fallback.py are wrapped around them."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,11 @@ class Audio:
 
     path: Path
     seconds: float
+
+    def sha256(self) -> bytes:
+        """Of the whole file, read for it."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
 
 
 class Transcriber(Protocol):

@@ -1,15 +1,15 @@
 """The janitor: lost messages, dead letters, what has expired, and the measures of the queues."""
 
 from libs.common.runtime.service import run_tasks
-from services.janitor.advisories import heed_advisories
 from services.janitor.dlq_service import serve_dead_letters
 from services.janitor.queues import measure_queues
 from services.janitor.reconciler import reconcile
 from services.janitor.retention import retire
 from services.janitor.settings import JanitorSettings
 from services.janitor.source_cache import evict_sources
+from services.janitor.unadvised import rescue_given_up
 
-TASKS = (reconcile, serve_dead_letters, heed_advisories, retire, evict_sources, measure_queues)
+TASKS = (reconcile, serve_dead_letters, rescue_given_up, retire, evict_sources, measure_queues)
 
 if __name__ == "__main__":
     run_tasks("janitor", TASKS, JanitorSettings)

@@ -1,12 +1,14 @@
 """The last net: messages that were delivered too often are dead-lettered, or put back, from the server's own advisories.
 
 A stage gives up long before, so what comes here killed its workers faster than they could count, or was handed back again and again.
-An advisory that is dealt with is deleted.
+An advisory that is dealt with is deleted. What no advisory came for is in unadvised.py.
 """
 
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 
@@ -28,17 +30,15 @@ from libs.common.domain.job import Job, apply, fold
 from libs.common.domain.subjects import ADVISORIES, CLIPS, durable
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
-from libs.common.runtime.jetstream import JetStreamBus
-from libs.common.runtime.service import Connections
+from libs.common.runtime.jetstream import JetStreamBus, StreamFull
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
 from libs.common.runtime.telemetry import DEAD_LETTERS, EVENTS_WRITTEN, JOBS_FINISHED, logger
 from services.janitor import metrics
 from services.janitor.last_net import Drop, Fail, PutBack, Refuse, put_back_headers, times_put_back, verdict_on
-from services.janitor.schedule import alone, every
-from services.janitor.settings import JanitorSettings
 
 log = logger(__name__)
 STAGES = {durable(stage, priority): stage for stage in StageName for priority in Priority}
+LARGEST = 2**63 - 1
 
 
 class Advisory(msgspec.Struct, frozen=True):
@@ -46,8 +46,8 @@ class Advisory(msgspec.Struct, frozen=True):
 
     type: str
     consumer: str
-    stream_seq: int
-    deliveries: int = 0
+    stream_seq: Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+    deliveries: Annotated[int, msgspec.Meta(ge=0, le=LARGEST)] = 0
 
     @property
     def kind(self) -> str:
@@ -55,10 +55,15 @@ class Advisory(msgspec.Struct, frozen=True):
         return self.type.rpartition(".")[2]
 
 
-async def heed_advisories(settings: JanitorSettings, c: Connections) -> None:
-    """The task: one janitor at a time heeds what has come, for ever."""
-    rescue = Rescue(c.store, c.bus, settings.queue_max_attempts)
-    await every(settings.advisories_every_sec, alone(c.store, "advisories", rescue.heed_all), c.health)
+@contextmanager
+def one_of_many(sequence: int) -> Iterator[None]:
+    """What goes wrong with one must not hold up the others: it stays for the next look. An outage ends the look."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, Failure) and error.outage and not isinstance(error, StreamFull):
+            raise
+        log.exception("not dealt with, left for the next look", sequence=sequence)
 
 
 def failed(stage: StageName, failure: Failure) -> Failed:
@@ -86,14 +91,15 @@ class Rescue:
         notices = StoredMessages(self.bus, ADVISORIES)
         async with aclosing(notices.walk(">")) as found:
             async for notice in found:
-                await self.heed(notice)
-                await notices.delete(notice.sequence)
+                with one_of_many(notice.sequence):
+                    await self.heed(notice)
+                    await notices.delete(notice.sequence)
 
     async def heed(self, notice: StoredMessage) -> None:
         """Repeated after a crash, it comes to the same."""
         try:
             advisory = msgspec.json.decode(notice.body, type=Advisory)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.error("advisory can't be read", sequence=notice.sequence, error=str(error))  # noqa: TRY400  the text says it all
             return
         stage = STAGES.get(advisory.consumer)

@@ -10,6 +10,8 @@ from libs.common.domain.subjects import headers_of, message_id
 
 PUT_BACK = "Clip-Put-Back"
 """Header: how often the last net put this message back."""
+MAX_PUT_BACKS = 3
+"""What is handed back for ever (no disk has room for it, say) must end at last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,11 @@ def verdict_on(
     if job.is_over or job.run != cause.run or job.answer_to(stage, cause.run):
         return Drop()
     orderly = orderly_ends(history, stage, cause.run)
-    if job.attempts_of(stage, cause.run) < max_attempts and 2 * orderly >= deliveries * (put_back + 1):
-        return PutBack()
-    return Fail(Failure(Code.RETRIES_EXHAUSTED, f"gave up after {deliveries} deliveries that never ended"))
+    if job.attempts_of(stage, cause.run) >= max_attempts or 2 * orderly < deliveries * (put_back + 1):
+        return Fail(Failure(Code.RETRIES_EXHAUSTED, f"gave up after {deliveries} deliveries that never ended"))
+    if put_back >= MAX_PUT_BACKS:
+        return Fail(Failure(Code.RETRIES_EXHAUSTED, f"gave up after the work was put off {orderly} times and never done"))
+    return PutBack()
 
 
 def orderly_ends(history: Iterable[Envelope], stage: StageName, run: int) -> int:

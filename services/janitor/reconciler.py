@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from libs.common.domain.events import SUBJECTS, Envelope, decode, type_of
+from libs.common.domain.events import SUBJECTS, Envelope, Priority, decode, type_of
 from libs.common.domain.job import Job, fold
 from libs.common.domain.subjects import CLIPS, subject_for
 from libs.common.runtime.event_store import EventStore
@@ -94,17 +94,25 @@ async def _publish(bus: JetStreamBus, lost: Lost) -> bool:
 
 
 class Queue:
-    """Which jobs have a message in which lane. A lane is read once, when it is first asked about."""
+    """Which jobs have a message for which stage, in whatever lane: the operator publishes by hand on the plain subject.
+
+    A lane is read once, when it is first asked about.
+    """
 
     def __init__(self, bus: JetStreamBus) -> None:
         self._messages = StoredMessages(bus, CLIPS)
         self._jobs: dict[str, set[str]] = {}
 
     async def holds(self, cause: Envelope) -> bool:
-        subject = subject_for(type_of(cause.event), cause.priority)
+        for priority in Priority:
+            if str(cause.job_id) in await self._lane(subject_for(type_of(cause.event), priority)):
+                return True
+        return False
+
+    async def _lane(self, subject: str) -> set[str]:
         if subject not in self._jobs:
             self._jobs[subject] = set(await self._messages.gather(subject, job_of))
-        return str(cause.job_id) in self._jobs[subject]
+        return self._jobs[subject]
 
 
 def job_of(message: StoredMessage) -> str:

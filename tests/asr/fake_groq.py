@@ -60,11 +60,12 @@ class Request:
 
 @dataclass
 class FakeGroq:
-    """`limit`: bytes of the largest file that it takes. `hears` makes the answer to a file, where none has been said."""
+    """`limit`: bytes of the largest file that it takes. `hears` makes the answer to a file where none was said; `fails_at` gets 504."""
 
     url: str = ""
     limit: int = 25 << 20
     hears: Callable[[Request], Awaitable[Mapping[str, Any] | bytes]] | None = None
+    fails_at: bytes | None = None
     requests: list[Request] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,6 +91,8 @@ class FakeGroq:
         return web.json_response(answer.body, status=answer.status, headers=answer.headers)
 
     async def _heard(self, seen: Request) -> Answer:
+        if seen.content == self.fails_at:
+            return Answer(504)
         return Answer(body=await self.hears(seen)) if self.hears else Answer()
 
 

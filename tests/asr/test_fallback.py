@@ -4,23 +4,30 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from libs.common.domain.events import AsrDone, AsrFailed, ClipUploaded, StageName, StageRetried
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.context import Context
 from libs.common.runtime.settings import SettingsError
 from services.asr.breaker import Guarded
 from services.asr.fallback import FallingBack
 from services.asr.groq import open_groq
 from services.asr.local import open_local
 from services.asr.metrics import ASR_FALLBACKS
+from services.asr.patience import Deferring, pings
+from services.asr.suspecting import Suspecting
 from services.asr.transcriber import Audio, Transcriber
 from services.asr.wish import Wish
 from tests.asr.fake_groq import FakeGroq, fake_groq
 from tests.asr.recordings import BECKETT, word_error_rate
 from tests.asr.settings import asr_settings
 from tests.asr.sounds import spoken
+from tests.builders import history, ready, requested, transcribed, uploaded
+from tests.runtime.test_stage import Desk
 
 ENGLISH = Wish("en")
 
@@ -116,6 +123,50 @@ async def test_a_language_that_the_local_model_cannot_do_waits_for_the_provider(
             await transcriber.transcribe(audio, Wish("de"))
         assert raised.value.retryable
         assert (await transcriber.transcribe(audio, Wish("de"))).provider == "groq"
+
+
+async def test_an_outage_costs_no_attempt_of_what_the_local_model_cannot_do_and_keeps_nobody_else_waiting(
+    groq: FakeGroq, local: Transcriber, audio: Audio, tmp_path: Path
+):
+    for _ in range(6):
+        groq.says(503, {"error": {}})
+    async with falling_back(groq, local) as both:
+        provider = Deferring(Suspecting(both, both.first.inner.reach))
+
+        async def transcribe(_event: ClipUploaded, _ctx: Context[Any, Any]) -> AsrDone:
+            await provider.transcribe(audio, Wish("de"))
+            return transcribed()
+
+        desk = Desk(tmp_path, transcribe, name=StageName.ASR, optional=AsrFailed)
+        desk.store.rows[:] = history(requested(with_subtitles=True), ready(), uploaded(), job_id=desk.cause.job_id)
+        desk.events = desk.store.rows[1:]
+        desk.world.health.also_watch(pings(provider))
+        settled = [await desk.deliver() for _ in range(6)]
+        assert (await provider.transcribe(audio, ENGLISH)).fell_back
+        assert await desk.world.health.check_all(), "the stage takes what the local model can do"
+        last = await desk.deliver()
+    assert {(delivery.did[-1], delivery.delay) for delivery in settled} == {("nak", 30.0)}
+    assert not any(row.event.charged for row in desk.store.rows if isinstance(row.event, StageRetried))
+    assert (last.did[-1], desk.job.status, desk.job.warnings) == ("ack", "done", ())
+
+
+@pytest.mark.parametrize(("says", "waits"), [("3", 30.0), ("3600", 3600.0)])
+async def test_a_deferred_wish_comes_back_when_the_provider_says_and_not_sooner_than_its_deliveries_allow(
+    groq: FakeGroq, local: Transcriber, audio: Audio, says: str, waits: float
+):
+    groq.says(503, {"error": {}}, headers={"Retry-After": says})
+    async with falling_back(groq, local) as both:
+        with pytest.raises(Failure) as raised:
+            await Deferring(both).transcribe(audio, Wish("de"))
+    assert (raised.value.retry_after, raised.value.charged, raised.value.outage) == (waits, False, None)
+
+
+async def test_what_is_no_outage_is_not_deferred(groq: FakeGroq, local: Transcriber, audio: Audio):
+    groq.says(500, {"error": {}})
+    async with falling_back(groq, local) as both:
+        with pytest.raises(Failure) as raised:
+            await Deferring(both).transcribe(audio, Wish("de"))
+    assert raised.value.charged
 
 
 async def test_a_cancelled_request_is_not_taken_over(groq: FakeGroq, local: Transcriber, audio: Audio):

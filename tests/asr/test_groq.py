@@ -164,7 +164,7 @@ async def test_each_error_of_the_provider_is_retried_or_final_and_asked_once(
     assert ASR_ERRORS.labels("groq", code)._value.get() == before + 1
 
 
-@pytest.mark.parametrize(("header", "pause"), [("7", 7.0), ("1.5", 1.5), ("3600", 3600.0), (None, 30.0), ("soon", 30.0)])
+@pytest.mark.parametrize(("header", "pause"), [("7", 7.0), ("1.5", 1.5), ("0", 1.0), ("3600", 3600.0), (None, 30.0), ("soon", 30.0)])
 async def test_a_rate_limit_is_waited_out_as_long_as_it_says_and_costs_no_attempt(
     groq: FakeGroq, audio: Audio, header: str | None, pause: float
 ):

@@ -16,7 +16,9 @@ from services.asr.groq import open_groq
 from services.asr.kept import Kept, as_told, identity
 from services.asr.local import open_local
 from services.asr.metrics import ASR_AUDIO_SECONDS, ASR_REUSED
+from services.asr.patience import Patient
 from services.asr.settings import AsrSettings
+from services.asr.suspecting import Suspecting
 from services.asr.transcriber import Audio, Transcriber
 from services.asr.transcript import Transcript
 from services.asr.wish import Wish
@@ -131,7 +133,7 @@ async def test_a_provider_in_trouble_costs_only_the_asker_an_attempt(
     replicas: list[Kept], caches: list[Watched], groq: FakeGroq, tmp_path: Path
 ):
     answered = asyncio.Event()
-    groq.says(503, {"error": {}}, waits=answered)
+    groq.says(500, {"error": {}}, waits=answered)
     askers = asking(replicas, a_sound(tmp_path))
     await caches[0].until_waiting(19)
     answered.set()
@@ -232,6 +234,20 @@ async def test_what_is_kept_is_found_though_the_provider_is_resting(groq: FakeGr
         groq.says(503, {"error": {}})
         assert (await transcriber.transcribe(unknown, Wish("en"))).provider == "local"
         assert (await transcriber.transcribe(known, Wish("en"))).provider == "groq"
+
+
+async def test_what_is_kept_says_nothing_of_the_provider(groq: FakeGroq, caches: list[Watched], tmp_path: Path):
+    """Neither that it is back, nor that the sound which it refused is to blame."""
+    known, refused = a_sound(tmp_path), a_sound(tmp_path)
+    async with open_groq(settings_for(groq)) as inner:
+        suspecting = Suspecting(Kept(inner, caches[0], 60), inner.reach)
+        patient = Patient(suspecting, inner.reach)
+        await patient.transcribe(known, ANY)
+        groq.says(503, {"error": {}})
+        (failed,) = await outcomes([asyncio.create_task(patient.transcribe(refused, ANY))])
+        assert (await patient.transcribe(known, ANY)).reused
+    assert patient.away is failed
+    assert [row.is_witnessed for row in suspecting.suspicion.rows.values()] == [False]
 
 
 def test_no_part_of_what_decides_a_transcript_is_taken_for_another():

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from uuid import UUID
 
 import aiohttp
@@ -16,7 +17,10 @@ from libs.common.domain.subjects import CLIPS, DLQ
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import CommonSettings, load
+from libs.common.runtime.source_cache import open_source_cache
 from libs.common.runtime.stored_messages import StoredMessages
+from services.janitor.settings import JanitorSettings
+from services.janitor.source_cache import ORPHANED_AFTER, Eviction
 from tests.chaos.checker import Evidence, Letter
 from tests.chaos.system import POLL, System
 from tests.runtime.own_nats import connected_bus
@@ -28,6 +32,7 @@ async def gathered(system: System, *, looked_at: int = 12, seed: int = 0) -> Evi
     """Waits until nothing is in flight any more, or for too long. `looked_at` jobs are fetched by their URLs and decoded."""
     async with connected_bus(system.environ["NATS_URL"]) as bus, _objects(system) as objects:
         await _settled(system, bus)
+        await _sweep(system, objects)
         rows, jobs = await system.rows(), await system.jobs()
         done = sorted((job_id for job_id, job in jobs.items() if job.status == "done"), key=str)
         some = random.Random(seed).sample(done, min(looked_at, len(done)))
@@ -57,6 +62,13 @@ async def _settled(system: System, bus: JetStreamBus) -> None:
         if not (queued or system.leavings[0] or system.orphans):
             return
         await asyncio.sleep(POLL)
+
+
+async def _sweep(system: System, objects: ObjectStore) -> None:
+    """What a killed resolver had fetched and not yet named is the janitor's to delete, an hour later: this is that look of its."""
+    settings = load(JanitorSettings, system.environ)
+    async with open_source_cache(settings.database_url.reveal(), holder="chaos", connections=1) as cache:
+        await Eviction(cache, objects.sources, settings, now=lambda: datetime.now(UTC) + 2 * ORPHANED_AFTER).clean_orphans()
 
 
 async def _letters(bus: JetStreamBus) -> AsyncIterator[Letter]:

@@ -37,6 +37,16 @@ def test_what_is_no_envelope_is_refused(body: bytes) -> None:
         decode(body)
 
 
+@given(st.lists(st.sampled_from(["\0", "\\", "\\u0000", "u0000", '"', "a"]), max_size=6).map("".join))
+def test_a_text_with_a_nul_is_refused_and_one_that_only_looks_like_it_is_not(text: str) -> None:
+    body = encode(envelope(requested(metadata={"title": text})))
+    if "\0" in text:
+        with pytest.raises(msgspec.DecodeError, match="NUL"):
+            decode(body)
+    else:
+        assert encode(decode(body)) == body
+
+
 @given(st.integers(1, 50), st.integers(1, 50), st.sampled_from(list(StageName)), st.sampled_from(list(StageName)))
 def test_an_answer_has_one_id_for_its_job_stage_and_run(run: int, other_run: int, stage: StageName, other: StageName) -> None:
     job = uuid4()

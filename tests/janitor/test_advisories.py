@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from libs.common.domain.events import Envelope, StageName, encode
 from libs.common.domain.failures import Code, Failure
@@ -103,8 +104,20 @@ async def test_a_message_that_our_own_runner_ended_was_buried_by_it_and_is_only_
     assert await messages(world.bus, ADVISORIES) == []
 
 
-async def test_an_advisory_that_cannot_be_read_does_not_hold_up_the_others(world: World) -> None:
-    await world.bus.js.publish("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.CLIPS.clipper", b"?")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"?",
+        b'{"type":"x.max_deliver","consumer":"\xff","stream_seq":1}',
+        b'{"type":"x.max_deliver","consumer":"clipper","stream_seq":-1}',
+        b'{"type":"x.max_deliver","consumer":"clipper","stream_seq":%d}' % 2**64,
+        b'{"type":"x.max_deliver","consumer":"clipper","stream_seq":1,"deliveries":-1}',
+        b'{"type":"x.max_deliver","consumer":"clipper","stream_seq":1,"z":' + b"[" * 100_000,
+    ],
+    ids=["no JSON", "no UTF-8", "no sequence", "beyond all sequences", "no number of deliveries", "nested too deep"],
+)
+async def test_an_advisory_that_cannot_be_read_does_not_hold_up_the_others(world: World, body: bytes) -> None:
+    await world.bus.js.publish("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.CLIPS.clipper", body)
     await world.bus.js.publish("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.CLIPS.stranger", stranger())
     await Rescue(world.store, world.bus).heed_all()
     assert await messages(world.bus, ADVISORIES) == []
@@ -151,4 +164,16 @@ async def test_a_message_that_is_nested_too_deep_is_dead_lettered_and_holds_up_n
     await Rescue(world.store, world.bus).heed_all()
     [letter] = await messages(world.bus, DLQ)
     assert letter.headers["Clip-Error-Message"] == "the message can't be read: nested too deep"
+    assert await messages(world.bus, ADVISORIES) == []
+
+
+async def test_a_text_with_a_nul_is_dead_lettered_and_costs_its_job_nothing(world: World) -> None:
+    history = await job_with(world, requested(), ready())
+    body = encode(msgspec.structs.replace(history[-1], correlation_id="a\0b"))
+    await poison(world, StageName.CLIPPER, "source.ready", body, {})
+    await Rescue(world.store, world.bus).heed_all()
+    [letter] = await messages(world.bus, DLQ)
+    assert letter.headers["Clip-Error-Message"] == "the message can't be read: it holds a NUL"
+    assert (await job_of(world, history[0].job_id)).status == "processing"
+    assert await messages(world.bus, CLIPS) == []
     assert await messages(world.bus, ADVISORIES) == []

@@ -37,6 +37,13 @@ def test_each_round_of_deliveries_must_have_been_orderly() -> None:
     assert isinstance(verdict(*HANDED_BACK * 20, put_back=1), PutBack)
 
 
+def test_what_is_handed_back_for_ever_is_put_back_three_times_and_has_failed_then() -> None:
+    rounds = [verdict(*HANDED_BACK * 20 * (1 + n), put_back=n) for n in range(6)]
+    assert [type(each) for each in rounds] == [PutBack, PutBack, PutBack, Fail, Fail, Fail]
+    assert rounds[3].failure.code is Code.RETRIES_EXHAUSTED
+    assert rounds[3].failure.message == "gave up after the work was put off 80 times and never done"
+
+
 def test_spent_attempts_are_not_given_again() -> None:
     assert isinstance(verdict(*HANDED_BACK * 20, *(started(CLIPPER, n) for n in (1, 2, 3))), Fail)
     assert isinstance(verdict(*HANDED_BACK * 20, *(started(CLIPPER, n) for n in (1, 2))), PutBack)

@@ -101,9 +101,17 @@ async def test_a_message_that_waits_for_its_next_attempt_is_left_alone(world: Wo
 
 
 async def test_a_body_that_the_operator_published_by_hand_counts_as_the_jobs_message(world: World) -> None:
-    [request] = await job_with(world, requested())
-    await world.bus.js.publish("clips.requested", encode(request))
+    for priority in Priority:
+        [request] = await job_with(world, requested(), priority=priority)
+        await world.bus.js.publish("clips.requested", encode(request))
     assert await look(world) == 0
+    assert len(await messages(world.bus, CLIPS)) == len(Priority)
+
+
+async def test_a_message_for_another_stage_is_not_the_one_that_the_job_waits_for(world: World) -> None:
+    history = await job_with(world, requested(), ready(), priority=Priority.BULK)
+    await world.bus.js.publish("clips.requested", encode(history[0]))
+    assert await look(world) == 1
 
 
 async def test_a_running_attempt_that_lost_its_message_has_its_time_and_is_then_begun_again(world: World) -> None:

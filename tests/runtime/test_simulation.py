@@ -1,4 +1,4 @@
-"""The stages, the API's intake and the janitor under every interleaving of faults that Hypothesis comes upon: nothing lost, nothing done twice."""
+"""Stages, intake and janitor under every interleaving of faults that Hypothesis comes upon: nothing lost, nothing done twice."""
 
 from tests.runtime.simulation.running import simulate
 

@@ -3,6 +3,7 @@
 An event that travels between services has its subject's name; the others are written to the event table only.
 """
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -275,6 +276,7 @@ def discard_id(job_id: UUID, source: str) -> UUID:
 
 
 _decoder = msgspec.json.Decoder(Envelope)
+_nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # behind an escaped backslash it is a text like any other
 _known = {type_of(event) for event in AnyEvent.__args__}
 
 
@@ -283,7 +285,9 @@ def encode(envelope: Envelope) -> bytes:
 
 
 def decode(body: bytes | str) -> Envelope:
-    """Raises msgspec.DecodeError (a ValidationError included) that names what is wrong."""
+    """Raises msgspec.DecodeError (a ValidationError included) that names what is wrong; a NUL is, since no database keeps one."""
+    if isinstance(body, bytes) and b"\\u0000" in body and _nul.search(body):
+        raise msgspec.DecodeError("it holds a NUL")
     try:
         return _decoder.decode(body)
     except (UnicodeDecodeError, RecursionError) as error:

@@ -116,7 +116,7 @@ def classify(error: Exception) -> Failure:
             return Failure(Code.RETRYABLE_ERROR, "the work took longer than its time limit")
         case ConnectionError():
             return Failure(Code.RETRYABLE_ERROR, "a connection broke")
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):  # not the job's fault; one that fits nowhere ends by the last net, max_deliver
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):  # not the job's fault; one that fits nowhere ends by the last net, see last_net.py
             return Failure(Code.RETRYABLE_ERROR, "there was no room for the job's files", charged=False, retry_after=ROOM_AGAIN)
         case _:
             return Failure(Code.INTERNAL, "an unexpected error; the log has it under this correlationId")

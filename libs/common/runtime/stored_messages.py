@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from nats.js.api import RawStreamMsg
+from nats.js.api import ConsumerInfo, RawStreamMsg
 from nats.js.errors import NotFoundError, ServerError
 
 from libs.common.runtime.jetstream import JetStreamBus, as_outage
@@ -34,6 +34,14 @@ class Depth:
 
     pending: int
     ack_pending: int
+    delivered: int = 0
+    """The highest sequence that it ever gave out."""
+    max_deliver: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """What it gave out and its stream still has, it gives out no more."""
+        return not self.pending and not self.ack_pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ class StoredMessages:
         """By the names of the stream's consumers."""
         with as_outage(), measured("nats", "consumers_info"):
             consumers = await self._bus.js.consumers_info(self._stream)
-        return {found.name: Depth(found.num_pending or 0, found.num_ack_pending or 0) for found in consumers}
+        return {found.name: _depth(found) for found in consumers}
 
     async def _ends(self) -> tuple[int, int]:
         """The first sequence and the last one; of an empty stream the last is the smaller one."""
@@ -134,6 +142,11 @@ class StoredMessages:
                     return None
                 raise
         return _stored(raw)
+
+
+def _depth(found: ConsumerInfo) -> Depth:
+    delivered = found.delivered.stream_seq if found.delivered else 0
+    return Depth(found.num_pending or 0, found.num_ack_pending or 0, delivered, found.config.max_deliver or 0)
 
 
 def _limit(said: int | None) -> int | None:

@@ -1,1 +1,1 @@
-"""Deterministic simulation: the real stage runner, intake and janitor over in-memory servers, with Hypothesis choosing every interleaving."""
+"""The real stage runner, intake and janitor over in-memory servers, with Hypothesis choosing every interleaving."""

@@ -2,6 +2,7 @@
 
 from libs.common.domain.job import fold
 from libs.common.domain.subjects import ADVISORIES
+from tests.runtime.simulation.callers import Callers
 from tests.runtime.simulation.gates import Passage, at_once
 from tests.runtime.simulation.handling import Outcome
 from tests.runtime.simulation.ledger import named_objects
@@ -14,8 +15,9 @@ LIFE = 73 * 3600.0
 
 
 class Ending:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, callers: Callers) -> None:
         self.system = system
+        self.callers = callers
 
     def reach(self) -> None:
         self.end_faults()
@@ -37,8 +39,8 @@ class Ending:
             if self.is_at_rest:
                 return
             self.system.pass_time(31)
-            self.system.reconcile()
-            self.system.rescue()
+            self.callers.reconcile()
+            self.callers.rescue()
         self.promise(False, f"not at rest: {self.state()}")
 
     @property
@@ -77,7 +79,7 @@ class Ending:
         """After their time, and as long again, nothing of the jobs is left."""
         for _ in range(2):
             self.system.pass_time(LIFE)
-            self.system.clean_up()
+            self.callers.clean_up()
             self.run()
         self.promise(not self.system.ledger.objects, f"orphaned objects: {sorted(self.system.ledger.objects)}")
         self.promise(not self.system.memory.rows, f"orphaned rows: {[type(row.event).__name__ for row in self.system.memory.rows]}")

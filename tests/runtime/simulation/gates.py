@@ -13,6 +13,8 @@ from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
+from libs.common.domain.job import Job
+
 Dependency = Literal["postgres", "nats", "s3"]
 
 
@@ -83,13 +85,20 @@ class Actor:
     gates: list[Gate] = field(default_factory=list)
     message: Any = None
     """What a worker was given."""
-    looked: dict[UUID, int] = field(default_factory=dict)
-    """How many of a job's events it had seen when it last looked."""
+    seen: dict[UUID, Job] = field(default_factory=dict)
+    """Jobs as they were when it last looked."""
     buried: set[Any] = field(default_factory=set)
+    put_back: set[Any] = field(default_factory=set)
+    """What it published again in place of a message that it then takes away."""
     starts: int = 0
     ends: int = 0
     has_erred: bool = False
     is_excused: bool = False
+    is_working: bool = False
+    was_not_heard: bool = False
+    """The database was away when it wanted to say that its attempt ended."""
+    is_suspicious: bool = False
+    """When it began, nobody had heard the end of an earlier start."""
 
     @property
     def is_done(self) -> bool:

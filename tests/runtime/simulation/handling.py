@@ -37,8 +37,12 @@ class Outcome(Enum):
     """The provider asks us to come back: no attempt of ours."""
     FATAL = auto()
     BUG = auto()
+    POISON = auto()
+    """It kills its process, each time."""
 
 
+WORK = "work"
+"""The gate at which a handler waits to hear how its work goes."""
 _tokens = count(1)
 
 
@@ -80,6 +84,7 @@ class Handlers:
     async def handle(self, stage: StageName, event: Event, context: Context[Any, Any]) -> Answer:
         actor = ACTOR.get()
         self.calls += 1
+        actor.is_working = True
         self.ledger.handled(actor, stage, decode(actor.message.body), context.job.run)
         try:
             return await self.work(stage, context)
@@ -89,6 +94,8 @@ class Handlers:
         except BaseException:
             actor.has_erred |= not actor.process.is_stopping
             raise
+        finally:
+            actor.is_working = False
 
     async def work(self, stage: StageName, context: Context[Any, Any]) -> Answer:
         await self.fail_as_told(stage, context)
@@ -100,7 +107,7 @@ class Handlers:
 
     async def fail_as_told(self, stage: StageName, context: Context[Any, Any]) -> None:
         actor = ACTOR.get()
-        outcome: Outcome = await through_gate("work", None, self.outcome, storage_away)
+        outcome: Outcome = await through_gate(WORK, None, self.outcome, storage_away)
         actor.is_excused = outcome is Outcome.LATER
         match outcome:
             case Outcome.PASSING:
@@ -112,7 +119,7 @@ class Handlers:
                 raise Failure(FATAL, "no video in it")
             case Outcome.BUG:
                 raise ValueError("a bug")
-            case Outcome.WELL:
+            case Outcome.WELL | Outcome.POISON:
                 return
 
 

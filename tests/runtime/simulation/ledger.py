@@ -1,11 +1,14 @@
-"""The promises of spec sections 2 and 3, kept apart from the code that keeps them: told of every effect, it notes each promise that broke."""
+"""The promises of spec sections 2 and 3, apart from the code that keeps them: told of every effect, it notes what broke."""
 
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from libs.common.domain.causes import cause_for
+from libs.common.domain.edits import is_edit
 from libs.common.domain.events import (
     SUBJECTS,
     AsrFailed,
@@ -21,7 +24,9 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Code
 from libs.common.domain.job import Job, answering_stage, apply
+from libs.common.domain.progress import stages_of
 from libs.common.domain.subjects import CLIPS, DLQ
+from services.janitor.last_net import PUT_BACK
 from tests.runtime.simulation.gates import ACTOR, Actor
 from tests.runtime.simulation.streams import STAGES, Stored, Watcher
 
@@ -63,10 +68,16 @@ class Ledger(Watcher):
         if not kept:
             self.broken.append(text)
 
-    def looked(self, actor: Actor, job_id: UUID, *, until: Envelope | None = None) -> None:
-        """It knows all of the job's events, or those up to one."""
-        rows = self.rows[job_id]
-        actor.looked[job_id] = rows.index(until) + 1 if until in rows else len(rows)
+    def looked(self, actor: Actor, job_id: UUID) -> None:
+        actor.seen[job_id] = self.jobs.get(job_id, Job())
+
+    def learned(self, actor: Actor, envelope: Envelope) -> None:
+        """Who opens a run takes that in without another look."""
+        actor.seen[envelope.job_id] = apply(self._seen(actor, envelope.job_id), envelope)
+
+    def _seen(self, actor: Actor, job_id: UUID) -> Job:
+        """The job as this actor knows it."""
+        return actor.seen.get(job_id, Job())
 
     def appended(self, actor: Actor, envelope: Envelope) -> None:
         """A new row, in its order."""
@@ -94,9 +105,17 @@ class Ledger(Watcher):
             self.promise(after.status in WITHIN_A_RUN[before.status], f"illegal step {step}")
             self.promise(after.progress >= before.progress, f"progress fell in {step}")
         else:
-            legal = isinstance(envelope.event, JobReplayed) and after.run == before.run + 1 and (before.status, after.status) in TO_A_NEW_RUN
+            again = (
+                isinstance(envelope.event, JobReplayed) and envelope.event.source in before.replays and not is_edit(envelope.event.source)
+            )
+            self.promise(not again, "one message opened two runs")
+            legal = (
+                isinstance(envelope.event, JobReplayed) and after.run == before.run + 1 and (before.status, after.status) in TO_A_NEW_RUN
+            )
             self.promise(legal, f"illegal new run {step}")
-        self.promise((after.progress == 100) == (after.status == "done") or after.status == "expired", f"progress {after.progress} in {step}")
+        self.promise(
+            (after.progress == 100) == (after.status == "done") or after.status == "expired", f"progress {after.progress} in {step}"
+        )
         if after.status == "done" and before.status != "done":
             missing = named_objects(after) - self.objects
             self.promise(not missing, f"done without {missing}")
@@ -108,6 +127,10 @@ class Ledger(Watcher):
 
     def _started(self, actor: Actor, place: Place) -> None:
         actor.starts += 1
+        seen = self._seen(actor, place[0])
+        spent = seen.attempts_of(*place[1:])
+        actor.is_suspicious = place[1] in seen.at_work
+        self.promise(spent < MAX_ATTEMPTS, f"{place[1]} started again after {spent} attempts")
         self.started[place].add(actor)
         self.most_started[place] = max(self.most_started[place], len(self.started[place]))
 
@@ -132,12 +155,12 @@ class Ledger(Watcher):
 
     def handled(self, actor: Actor, stage: StageName, cause: Envelope, run: int) -> None:
         """A handler is about to work, on what its worker saw when it last looked at the job."""
-        seen = self.rows[cause.job_id][: actor.looked.get(cause.job_id, 0)]
-        job = Job()
-        for row in seen:
-            job = apply(job, row)
+        job = self._seen(actor, cause.job_id)
         self.promise(job.requested and not job.is_over, f"{stage} worked on a job that is {job.status}")
-        self.promise(job.run == run and job.answer_to(stage, run) is None, f"{stage} worked in run {run} of a job in {job.run} that had its answer")
+        self.promise(
+            job.run == run and job.answer_to(stage, run) is None, f"{stage} worked in run {run} of a job in {job.run} that had its answer"
+        )
+        self.promise(is_reached(job, stage), f"{stage} worked though nothing in run {job.run} says that it should")
         by_hand = actor.message is not None and "Nats-Msg-Id" not in actor.message.headers
         self.promise(by_hand or cause.run == job.run, f"{stage} worked for run {cause.run} in run {job.run}")
 
@@ -150,11 +173,13 @@ class Ledger(Watcher):
             return
         if stream == CLIPS:
             self.travelled.add((cause.job_id, type_of(cause.event), cause.run))
+            if PUT_BACK in headers and actor is not None:
+                actor.put_back.add((cause.job_id, type_of(cause.event), cause.run))
             if actor is not None:
                 standing = [row.event for row in self.rows[cause.job_id]]
                 self.promise(cause.event in standing, f"{actor.name} published a {subject} that does not stand in the history")
         elif stream == DLQ and actor is not None:
-            actor.buried.add((cause.job_id, STAGES[".".join(subject.split(".")[1:3])]))
+            actor.buried.add((cause.job_id, buried_stage(subject)))
             self.lettered.add(int(headers["Clip-Stream-Seq"]))
 
     def removed(self, message: Stored) -> None:
@@ -166,32 +191,66 @@ class Ledger(Watcher):
         job = self.jobs.get(cause.job_id, Job())
         if job.requested is None:
             return self.promise(job.status == "expired" or message.sequence in self.lettered, "a message of no job left the queue unburied")
-        runs = self._runs_of(message, cause, job)
-        if job.is_over or job.run not in runs:
+        run = self._run_of(message, cause, job)
+        if job.is_over or job.run != run or (cause.job_id, type_of(cause.event), run) in ACTOR.get().put_back:
             return None
-        answered = [self.answers[job.id, message.stage, run] for run in runs if job.id and (job.id, message.stage, run) in self.answers]
-        self.promise(answered, f"{message.subject} left the queue with nothing to show for it")
-        on_its_way = any(not travels(a) or (a.job_id, type_of(a.event), a.run) in self.travelled for a in answered)
-        self.promise(not answered or on_its_way or self.was_full, f"{message.subject} left the queue before the next message was in it")
+        answer = self.answers.get((cause.job_id, message.stage, run))
+        self.promise(answer, f"{message.subject} left the queue with nothing to show for it")
+        on_its_way = answer is None or not travels(answer) or (cause.job_id, type_of(answer.event), run) in self.travelled
+        self.promise(on_its_way or self.was_full, f"{message.subject} left the queue before the next message was in it")
 
-    def _runs_of(self, message: Stored, cause: Envelope, job: Job) -> set[int]:
-        """The runs that the message may have been worked on for; the operator's own may be for any."""
-        if "Nats-Msg-Id" in message.headers:
-            return {cause.run}
+    def letter_removed(self, letter: Stored) -> None:
+        """A dead letter was put back: by then its message must be in the queue, or not needed any more."""
+        cause, source = decode(letter.body), f"{DLQ}:{letter.sequence}"
+        job = self.jobs.get(cause.job_id, Job())
+        run = job.replays.get(source)
+        self.promise(run or job.status == "expired", "a dead letter went without a replay")
+        needed = (
+            run is not None and run == job.run and not job.is_over and (cause.job_id, buried_stage(letter.subject), run) not in self.answers
+        )
+        self.promise(
+            not needed or (cause.job_id, type_of(cause.event), run) in self.travelled,
+            "a dead letter went before its message was in the queue",
+        )
+
+    def given(self, message: Stored, *, is_held: bool, was_cut_off: bool) -> None:
+        """The server gives a message to a worker."""
+        self.promise(not is_held or was_cut_off, f"{message.subject} was given to another while its worker was well")
+
+    def dies_of_poison(self, actor: Actor, place: tuple[UUID, StageName]) -> None:
+        """Where an earlier worker was seen to have died, it takes nobody along."""
+        others = [other for other in actor.process.actors if other.is_working and other is not actor]
+        self.promise(not (actor.is_suspicious and others), f"{place[1]}'s poison took {len(others)} others along")
+
+    def _run_of(self, message: Stored, cause: Envelope, job: Job) -> int | None:
+        """The run that the message was for: the operator's own is for the one that its worker found; None when that was over."""
         source = f"{CLIPS}:{message.sequence}"
-        return {job.replays[source]} if source in job.replays else set(range(1, job.run + 1))
+        actor = ACTOR.get()
+        if "Nats-Msg-Id" in message.headers or source in job.replays or actor.message is None:
+            return job.replays.get(source, cause.run)
+        seen = self._seen(actor, cause.job_id)
+        return seen.run if not seen.is_over and is_reached(seen, message.stage) else None
 
     def given_up(self, message: Stored) -> None:
         """The server delivers it no more."""
-        try:
+        with suppress(msgspec.DecodeError):
             self.worn_out.add((decode(message.body).job_id, message.stage))
-        except msgspec.DecodeError:
-            pass
 
     def handed_back(self) -> None:
         actor = ACTOR.get(None)
         if actor is not None:
-            self.promise(actor.starts == 0 or actor.ends > 0, f"{actor.name} handed a message back and did not say that its attempt ended")
+            said = actor.starts == 0 or actor.ends > 0 or (actor.process.is_stopping and actor.was_not_heard)
+            self.promise(said, f"{actor.name} handed a message back and did not say that its attempt ended")
+
+
+def is_reached(job: Job, stage: StageName) -> bool:
+    """Whether the job needs the stage, and has what it works on."""
+    return job.requested is not None and stage in stages_of(job.requested) and cause_for(job, stage) is not None
+
+
+def buried_stage(subject: str) -> StageName:
+    """dlq.source.ready.fast -> clipper"""
+    return STAGES[".".join(subject.split(".")[1:3])]
 
 
 def travels(envelope: Envelope) -> bool:
@@ -201,4 +260,3 @@ def travels(envelope: Envelope) -> bool:
 def named_objects(job: Job) -> set[str]:
     keys: list[Any] = [job.clip and job.clip.video_key, job.subtitles and job.subtitles.srt_key, job.burned and job.burned.video_key]
     return {key for key in keys if key}
-

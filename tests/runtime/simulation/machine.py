@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from libs.common.domain.events import Priority
+from tests.runtime.simulation.callers import Callers
 from tests.runtime.simulation.ending import Ending
 from tests.runtime.simulation.gates import Passage
 from tests.runtime.simulation.handling import Outcome
@@ -20,9 +21,9 @@ WISHES: list[dict[str, bool]] = [{}, {"with_subtitles": True}, {"with_subtitles"
 any_one = st.integers(0, 11)
 """Chooses among however many there are."""
 worker = st.integers(0, WORKERS - 1)
-outcomes = st.sampled_from([*[Outcome.WELL] * 5, *Outcome, Outcome.FATAL, Outcome.FATAL])
+outcomes = st.sampled_from([*[Outcome.WELL] * 6, *Outcome, Outcome.FATAL, Outcome.FATAL])
 DISTURBANCES = ("freeze", "freeze", "outage", "outage", "window", "twice", "twice", "full")
-OPERATIONS = ("old body", "old body", "cancel", "expire")
+OPERATIONS = ("old body", "old body", "cancel", "expire", "edit", "edit")
 
 
 class SystemUnderFaults(RuleBasedStateMachine):
@@ -32,12 +33,13 @@ class SystemUnderFaults(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="simulation-")
         self.system = System(Path(self.folder.name))
+        self.callers = Callers(self.system)
         self.submitted = 0
 
     def teardown(self) -> None:
         try:
             if not self.system.ledger.broken:
-                Ending(self.system).reach()
+                Ending(self.system, self.callers).reach()
                 self.nothing_is_broken()
             self.counts["stories"] += 1
             self.counts["jobs"] += len(self.system.jobs)
@@ -60,7 +62,7 @@ class SystemUnderFaults(RuleBasedStateMachine):
     @rule(wish=st.sampled_from(WISHES), lane=st.sampled_from(Priority), gates=st.integers(0, 3))
     def submit(self, wish: dict[str, Any], lane: Priority, gates: int) -> None:
         self.submitted += 1
-        self.system.submit(UUID(int=self.submitted), lane, **wish)
+        self.callers.submit(UUID(int=self.submitted), lane, **wish)
         self._open(-1, gates, 0, Outcome.WELL)
         self.counts["submit"] += 1
 
@@ -138,8 +140,7 @@ class SystemUnderFaults(RuleBasedStateMachine):
     def disturb(self, kind: str, which: int) -> None:
         match kind:
             case "freeze":
-                frozen = chosen(self.system.workers, which)
-                frozen.is_frozen = not frozen.is_frozen
+                self.system.freeze_or_thaw(which)
             case "outage":
                 self.system.begin_or_end_outage(which)
             case "full":
@@ -147,7 +148,7 @@ class SystemUnderFaults(RuleBasedStateMachine):
             case "window":
                 self.system.js.end_duplicate_window()
             case _ if self.system.js.work:
-                self.system.publish_twice(chosen(list(self.system.js.work.values()), which))
+                self.callers.publish_twice(chosen(list(self.system.js.work.values()), which))
         self.counts[kind] += 1
 
     # What operators, clients and the janitor do.
@@ -158,11 +159,13 @@ class SystemUnderFaults(RuleBasedStateMachine):
         job_id = chosen(self.system.jobs, which)
         match kind:
             case "old body":
-                self.system.publish_by_hand(chosen(self.system.bodies(job_id), row))
+                self.callers.publish_by_hand(chosen(self.callers.bodies(job_id), row))
+            case "edit":
+                self.callers.edit(job_id, row % 2)
             case "cancel" if row < 4:
-                self.system.cancel(job_id)
+                self.callers.cancel(job_id)
             case "expire" if row < 2 and self.system.ledger.jobs[job_id].status != "expired":
-                self.system.expire(job_id)
+                self.callers.expire(job_id)
             case _:
                 return
         self.counts[kind] += 1
@@ -172,9 +175,9 @@ class SystemUnderFaults(RuleBasedStateMachine):
     def replay(self, which: int, by_hand: bool, gates: int) -> None:
         letter = chosen(self.system.letters(), which)
         if by_hand:
-            self.system.publish_by_hand(letter.body)
+            self.callers.publish_by_hand(letter.body)
         else:
-            self.system.replay(letter.sequence)
+            self.callers.replay(letter.sequence)
             self._open(-1, gates, 0, Outcome.WELL)
         self.counts["replay by hand" if by_hand else "replay"] += 1
 
@@ -182,8 +185,8 @@ class SystemUnderFaults(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         self.system.js.due()
-        self.system.reconcile()
-        self.system.rescue()
+        self.callers.reconcile()
+        self.callers.rescue()
         self.counts["sweep"] += 1
 
 

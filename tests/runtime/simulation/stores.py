@@ -37,8 +37,8 @@ class GatedStore:
             stood: Envelope = at_once(self.memory.append(envelope, expires_at=expires_at))
             if len(self.memory.rows) > known:
                 self.ledger.appended(actor, envelope)
-            if isinstance(envelope.event, JobReplayed):  # its writer takes it in without another look
-                self.ledger.looked(actor, envelope.job_id, until=stood)
+            if isinstance(envelope.event, JobReplayed):
+                self.ledger.learned(actor, stood)
             return stood
 
         return await self._gated(f"append {type(envelope.event).__name__}", write)

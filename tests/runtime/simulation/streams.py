@@ -1,6 +1,6 @@
 """JetStream as far as the system relies on it, in memory: three streams, the duplicate window, and the consumers of CLIPS.
 
-The rules are NATS's own: any delivery's ack, nak or sign of life counts, however late; beyond max_deliver a message stays and an advisory is left.
+The rules are NATS's own: an ack, nak or sign of life counts, however late; beyond max_deliver a message stays and an advisory is left.
 """
 
 import json
@@ -25,7 +25,7 @@ DUPLICATE_WINDOW = 600.0
 ACK_WAIT = 30.0
 FULL = 10077
 """The server's code for a stream that holds as many messages as it may."""
-MAX_DELIVER = 8
+MAX_DELIVER = 5
 """Fewer than in production, so that the last net is seen to hold."""
 STAGES = {subject: stage for stage, subject in SUBJECTS.items()}
 
@@ -77,6 +77,7 @@ class Watcher:
 
     def stored(self, stream: str, subject: str, body: bytes, headers: dict[str, str]) -> None: ...
     def removed(self, message: Stored) -> None: ...
+    def letter_removed(self, letter: Stored) -> None: ...
     def given_up(self, message: Stored) -> None: ...
     def handed_back(self) -> None: ...
 
@@ -172,6 +173,8 @@ class MemoryJetStream:
         message = self.streams[stream].messages.pop(sequence)
         if stream == CLIPS:
             self.watcher.removed(message)
+        elif stream == DLQ:
+            self.watcher.letter_removed(message)
 
     def _advise(self, kind: str, message: Stored) -> None:
         told = {"type": f"io.nats.jetstream.advisory.v1.{kind}", "consumer": message.consumer, "stream_seq": message.sequence}
@@ -190,7 +193,11 @@ class MemoryJetStream:
 def next_of(messages: dict[int, Stored], sequence: int, subject: str) -> Stored | None:
     """The first from `sequence` on whose subject fits; `>` stands for any rest."""
     head = subject.removesuffix(">")
-    fits = (m for m in messages.values() if m.sequence >= sequence and (m.subject == subject or (head != subject and m.subject.startswith(head))))
+    fits = (
+        m
+        for m in messages.values()
+        if m.sequence >= sequence and (m.subject == subject or (head != subject and m.subject.startswith(head)))
+    )
     return next(fits, None)
 
 

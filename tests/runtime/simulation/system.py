@@ -1,4 +1,4 @@
-"""The whole system in memory: the real stage runner, intake, reconciler, rescue, replays and retention, over simulated servers.
+"""The system in memory: worker processes with the real stage runner, over simulated servers. What others ask of it is in callers.py.
 
 Whoever drives it decides which gate opens next. Two worker processes run all four stages, so a message always has another to go to.
 """
@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from libs.common.domain.events import SUBJECTS, Envelope, JobCancelled, Priority, cancel_id, decode, encode, request_id, type_of
+from libs.common.domain.events import StageName, decode
 from libs.common.domain.failures import Failure
-from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, subject_for
+from libs.common.domain.subjects import CLIPS, DLQ
 from libs.common.runtime import attempt, liveness
 from libs.common.runtime.health import Health
 from libs.common.runtime.jetstream import JetStreamBus
@@ -22,18 +22,10 @@ from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.settings import Secret
 from libs.common.runtime.stage import process
 from libs.common.runtime.world import World
-from services.api.intake import Intake
-from services.janitor.advisories import Rescue
-from services.janitor.overdue import Deadlines
-from services.janitor.reconciler import mend_all
-from services.janitor.replay import ReplayRequest, Replays
-from services.janitor.retention import Retention
-from services.janitor.schedule import alone
 from services.janitor.settings import JanitorSettings
-from tests.builders import requested
 from tests.fakes import NOW, MemoryEventStore
 from tests.runtime.simulation.gates import ACTOR, Actor, Dependency, Gate, Killed, Passage, Process
-from tests.runtime.simulation.handling import Handlers, Outcome
+from tests.runtime.simulation.handling import WORK, Handlers, Outcome
 from tests.runtime.simulation.ledger import Ledger
 from tests.runtime.simulation.stores import GatedBucket, GatedStore, database_away, storage_away
 from tests.runtime.simulation.streams import MemoryClient, MemoryJetStream, Stored
@@ -41,7 +33,6 @@ from tests.runtime.simulation.streams import away as nats_away
 from tests.runtime.simulation.virtual_loop import VirtualLoop
 
 AWAY = {"postgres": database_away, "nats": nats_away, "s3": storage_away}
-DEADLINES = Deadlines(queued=30, attempt=600, margin=60)
 WORKERS = 2
 
 
@@ -57,6 +48,9 @@ class System:
         bucket: Any = GatedBucket(self.ledger.objects)
         self.objects = ObjectStore(sources=bucket, results=bucket, region="")
         self.down: set[Dependency] = set()
+        self.was_cut_off = False
+        """Somebody was frozen, or away from the message server: messages may have been given to another though their worker was well."""
+        self.poisoned: set[tuple[UUID, StageName]] = set()
         self.outcome = Outcome.WELL
         self.handlers = Handlers(self.ledger, lambda: self.outcome)
         self.stages = self.handlers.stages()
@@ -110,11 +104,12 @@ class System:
     def _ping(self, name: Any) -> Any:
         async def ping() -> None:
             if name in self.down:
-                raise AWAY[name]()
+                failure = AWAY[name]()
+                raise failure
 
         return ping
 
-    def _begin(self, name: str, within: Process, work: Coroutine[Any, Any, Any], message: Any = None) -> Actor:
+    def _spawn(self, name: str, within: Process, work: Coroutine[Any, Any, Any], message: Any = None) -> Actor:
         actor = Actor(name, within, message=message)
         within.actors.append(actor)
         context = copy_context()
@@ -122,6 +117,19 @@ class System:
         actor.task = self.loop.create_task(work, context=context)
         self._go()
         return actor
+
+    def begin(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """In a process of its own. An outage ends it, as it would end a request or a sweep."""
+
+        async def once() -> None:
+            try:
+                await work
+            except Failure:
+                return
+            except Exception as error:  # noqa: BLE001  the ledger tells it
+                self.ledger.broken.append(f"{name} broke: {error!r}")
+
+        self._spawn(name, self._process(name), once())
 
     def _go(self) -> None:
         self.loop.run_until_idle()
@@ -154,82 +162,32 @@ class System:
     def jobs(self) -> list[UUID]:
         return list(self.ledger.jobs)
 
-    # What they are given to do.
-
-    def submit(self, job_id: UUID, priority: Priority, **fields: Any) -> None:
-        opening = requested(expires_at=self.now() + timedelta(hours=72), **fields)
-        envelope = Envelope(
-            id=request_id(job_id), job_id=job_id, at=self.now(), correlation_id=str(job_id), priority=priority, event=opening
-        )
-        intake = Intake(self.store, self.bus)
-
-        async def take() -> None:
-            await intake.take(envelope)
-            await intake.settled()
-
-        self._sweep("api", take())
+    # What happens to them.
 
     def deliver(self, message: Stored, worker: Process) -> None:
+        working = [actor for actor in self.actors if actor.message is not None and not actor.process.is_stopping]
+        holders = [actor for actor in working if actor.message.message is message]
+        self.ledger.given(message, is_held=bool(holders), was_cut_off=self.was_cut_off)
         delivery = self.js.deliver(message)
-        self._begin(message.stage, worker, process(self.stages[message.stage], worker.world, delivery), delivery)
-
-    def cancel(self, job_id: UUID) -> None:
-        """As the API does it: a look, and the event if the job is not over; nobody waits in between."""
-        job = self.ledger.jobs[job_id]
-        if not job.is_over:
-            event = JobCancelled(by="client")
-            envelope = Envelope(
-                id=cancel_id(job_id, job.run), job_id=job_id, run=job.run, at=self.now(), correlation_id=job.correlation_id, event=event
-            )
-            self._sweep("cancel", self.store.append(envelope))
-
-    def reconcile(self) -> None:
-        self._sweep("reconciler", alone(self.store, "reconciler", lambda: mend_all(self.store, self.bus, DEADLINES, self.now()))())
-
-    def rescue(self) -> None:
-        if self.js.streams[ADVISORIES].messages:
-            self._sweep("rescue", alone(self.store, "advisories", Rescue(self.store, self.bus).heed_all)())
-
-    def replay(self, sequence: int) -> None:
-        self._sweep("replay", Replays(self.store, self.bus, self.now).answer(ReplayRequest(seq=sequence, by="ada")))
-
-    def expire(self, job_id: UUID) -> None:
-        self._sweep("retention", alone(self.store, "retention", lambda: self._retention.clean(job_id))())
-
-    def clean_up(self) -> None:
-        self._sweep("retention", alone(self.store, "retention", self._retention.clean_up)())
-
-    @property
-    def _retention(self) -> Retention:
-        return Retention(self.store, self.objects, self.settings, self.now)
-
-    def _sweep(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
-        async def once() -> None:
-            try:
-                await work
-            except Failure:
-                return
-            except Exception as error:  # noqa: BLE001  the ledger tells it
-                self.ledger.broken.append(f"{name} broke: {error!r}")
-
-        self._begin(name, self._process(name), once())
-
-    def publish_by_hand(self, body: bytes) -> None:
-        """The operator's raw `nats pub`, with the body and nothing else."""
-        cause = decode(body)
-        self.js.put(CLIPS, subject_for(type_of(cause.event), cause.priority), body, {})
-
-    def publish_twice(self, message: Stored) -> None:
-        """The same message again, as from a proxy that sends everything twice, or a producer's library."""
-        self.js.put(CLIPS, message.subject, message.body, message.headers)
-
-    # What happens to them.
+        self._spawn(message.stage, worker, process(self.stages[message.stage], worker.world, delivery), delivery)
 
     def open(self, actor: Actor, gate: Gate, passage: Passage) -> None:
         if gate.dependency in self.down:
             passage = Passage.REFUSED
+        if gate.label == WORK and self._is_poison(actor):
+            return self.crash(actor.process)
+        actor.was_not_heard |= actor.process.is_stopping and gate.dependency == "postgres" and passage is not Passage.GO
         gate.open(passage)
         self._go()
+
+    def _is_poison(self, actor: Actor) -> bool:
+        """A job that kills whoever works on it, from now on and for ever."""
+        place = (decode(actor.message.body).job_id, actor.message.message.stage)
+        if self.outcome is Outcome.POISON:
+            self.poisoned.add(place)
+        if place in self.poisoned:
+            self.ledger.dies_of_poison(actor, place)
+        return place in self.poisoned
 
     def crash(self, dying: Process) -> None:
         """kill -9, and a new process in its place."""
@@ -281,10 +239,12 @@ class System:
     def set_down(self, name: Dependency, *, is_down: bool) -> None:
         (self.down.add if is_down else self.down.discard)(name)
         self.js.is_up = "nats" not in self.down
+        self.was_cut_off |= not self.js.is_up
+
+    def freeze_or_thaw(self, which: int) -> None:
+        frozen = self.workers[which % WORKERS]
+        frozen.is_frozen = not frozen.is_frozen
+        self.was_cut_off = True
 
     def letters(self) -> list[Stored]:
         return list(self.js.streams[DLQ].messages.values())
-
-    def bodies(self, job_id: UUID) -> list[bytes]:
-        """The bodies of the job's messages so far, as an operator may have kept them."""
-        return [encode(row) for row in self.ledger.rows[job_id] if type_of(row.event) in SUBJECTS.values()] or [b"not a message"]
