@@ -95,8 +95,11 @@ class Actor:
     has_erred: bool = False
     is_excused: bool = False
     is_working: bool = False
+    has_handed_back: bool = False
     was_not_heard: bool = False
-    """The database was away when it wanted to say that its attempt ended."""
+    """By the database, at some time."""
+    was_not_heard_at_its_end: bool = False
+    """When it said that its attempt had ended, or its process was being stopped."""
     is_suspicious: bool = False
     """When it began, nobody had heard the end of an earlier start."""
 

@@ -129,8 +129,8 @@ class Ledger(Watcher):
         actor.starts += 1
         seen = self._seen(actor, place[0])
         spent = seen.attempts_of(*place[1:])
-        actor.is_suspicious = place[1] in seen.at_work
-        self.promise(spent < MAX_ATTEMPTS, f"{place[1]} started again after {spent} attempts")
+        actor.is_suspicious = place[1] in seen.at_work and not actor.was_not_heard
+        self.promise(spent < MAX_ATTEMPTS or actor.was_not_heard, f"{place[1]} started again after {spent} attempts")
         self.started[place].add(actor)
         self.most_started[place] = max(self.most_started[place], len(self.started[place]))
 
@@ -239,8 +239,14 @@ class Ledger(Watcher):
     def handed_back(self) -> None:
         actor = ACTOR.get(None)
         if actor is not None:
-            said = actor.starts == 0 or actor.ends > 0 or (actor.process.is_stopping and actor.was_not_heard)
-            self.promise(said, f"{actor.name} handed a message back and did not say that its attempt ended")
+            actor.has_handed_back = True
+            if not actor.process.is_stopping:
+                self.left(actor)
+
+    def left(self, actor: Actor) -> None:
+        """It is done with its message; one that is being stopped may say why before the nak or after."""
+        said = actor.starts == 0 or actor.ends > 0 or actor.was_not_heard_at_its_end
+        self.promise(said or not actor.has_handed_back, f"{actor.name} handed a message back and did not say that its attempt ended")
 
 
 def is_reached(job: Job, stage: StageName) -> bool:

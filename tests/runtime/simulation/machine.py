@@ -23,7 +23,7 @@ any_one = st.integers(0, 11)
 worker = st.integers(0, WORKERS - 1)
 outcomes = st.sampled_from([*[Outcome.WELL] * 6, *Outcome, Outcome.FATAL, Outcome.FATAL])
 DISTURBANCES = ("freeze", "freeze", "outage", "outage", "window", "twice", "twice", "full")
-OPERATIONS = ("old body", "old body", "cancel", "expire", "edit", "edit")
+OPERATIONS = ("old body", "old body", "cancel", "expire", "edit", "edit", "edit and cancel")
 
 
 class SystemUnderFaults(RuleBasedStateMachine):
@@ -162,6 +162,11 @@ class SystemUnderFaults(RuleBasedStateMachine):
                 self.callers.publish_by_hand(chosen(self.callers.bodies(job_id), row))
             case "edit":
                 self.callers.edit(job_id, row % 2)
+            case "edit and cancel":
+                self.callers.edit(job_id, row % 2)
+                self._open(-1, 3, 0, Outcome.WELL)
+                self.callers.cancel(job_id)
+                self._open(-1, 1, 0, Outcome.WELL)
             case "cancel" if row < 4:
                 self.callers.cancel(job_id)
             case "expire" if row < 2 and self.system.ledger.jobs[job_id].status != "expired":

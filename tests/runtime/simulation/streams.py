@@ -43,6 +43,8 @@ class Stored:
     not_before: float = 0.0
     is_out: bool = False
     is_given_up: bool = False
+    was_handed_back_late: bool = False
+    """By a worker that had it before: the server takes it from the one that has it now."""
 
     @property
     def stage(self) -> StageName:
@@ -160,7 +162,9 @@ class MemoryJetStream:
                 self._advise("terminated", message)
             self._remove(CLIPS, message.sequence)
 
-    def hand_back(self, message: Stored, delay: float) -> None:
+    def hand_back(self, delivery: "SimulatedDelivery", delay: float) -> None:
+        message = delivery.message
+        message.was_handed_back_late |= delivery.deliveries < message.deliveries
         self.watcher.handed_back()
         if message.is_out:
             message.not_before = self.clock() + delay
@@ -245,7 +249,7 @@ class SimulatedDelivery:
         await through_gate("ack", "nats", lambda: self.js.settle(self.message, "ack"), away)
 
     async def nak(self, delay: float) -> None:
-        await through_gate("nak", "nats", lambda: self.js.hand_back(self.message, delay), away)
+        await through_gate("nak", "nats", lambda: self.js.hand_back(self, delay), away)
 
     async def term(self, reason: str) -> None:
         await through_gate("term", "nats", lambda: self.js.settle(self.message, "term"), away)

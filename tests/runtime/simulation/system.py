@@ -134,6 +134,8 @@ class System:
     def _go(self) -> None:
         self.loop.run_until_idle()
         for each in list(self.processes):
+            for gone in (actor for actor in each.actors if actor.is_done and not each.is_dead):
+                self.ledger.left(gone)
             each.actors = [actor for actor in each.actors if not actor.is_done]
             if not each.actors and each not in self.workers:
                 self.processes.remove(each)
@@ -167,7 +169,7 @@ class System:
     def deliver(self, message: Stored, worker: Process) -> None:
         working = [actor for actor in self.actors if actor.message is not None and not actor.process.is_stopping]
         holders = [actor for actor in working if actor.message.message is message]
-        self.ledger.given(message, is_held=bool(holders), was_cut_off=self.was_cut_off)
+        self.ledger.given(message, is_held=bool(holders), was_cut_off=self.was_cut_off or message.was_handed_back_late)
         delivery = self.js.deliver(message)
         self._spawn(message.stage, worker, process(self.stages[message.stage], worker.world, delivery), delivery)
 
@@ -176,7 +178,9 @@ class System:
             passage = Passage.REFUSED
         if gate.label == WORK and self._is_poison(actor):
             return self.crash(actor.process)
-        actor.was_not_heard |= actor.process.is_stopping and gate.dependency == "postgres" and passage is not Passage.GO
+        if gate.dependency == "postgres" and passage is not Passage.GO:
+            actor.was_not_heard = True
+            actor.was_not_heard_at_its_end |= actor.process.is_stopping or gate.label == "append StageRetried"
         gate.open(passage)
         self._go()
 
