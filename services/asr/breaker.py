@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.telemetry import logger
-from services.asr.transcriber import Audio, Transcriber
+from services.asr.transcriber import Around, Audio, Transcriber
 from services.asr.transcript import Transcript
 from services.asr.wish import Wish
 
@@ -62,24 +62,13 @@ def is_trouble(failure: Failure, patience: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
+class Guarded(Around):
     """`inner`, asked only while the breaker lets it, or where `spare` can't do the same."""
 
     inner: Transcriber
     spare: Transcriber
     patience: float
     breaker: Breaker = field(default_factory=Breaker)
-
-    @property
-    def provider(self) -> str:
-        return self.inner.provider
-
-    @property
-    def model(self) -> str:
-        return self.inner.model
-
-    def refusal(self, wish: Wish) -> Failure | None:
-        return self.inner.refusal(wish)
 
     async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
         if self.spare.refusal(wish) is None and (closed := self.breaker.closed_to(time.monotonic())):

@@ -12,7 +12,7 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.source_cache import Fetched, Section, SourceCache, fetched_once
 from libs.common.runtime.telemetry import logger
 from services.asr.metrics import ASR_REUSED
-from services.asr.transcriber import Audio, Transcriber
+from services.asr.transcriber import Around, Audio, Transcriber
 from services.asr.transcript import Transcript
 from services.asr.wish import Wish
 
@@ -24,23 +24,12 @@ THE_AUDIO_S = frozenset({Code.SOURCE_UNREADABLE, Code.INPUT_TOO_LARGE, Code.VALI
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Around):
     """`inner`'s transcripts, for `ttl` seconds each."""
 
     inner: Transcriber
     cache: SourceCache
     ttl: float
-
-    @property
-    def provider(self) -> str:
-        return self.inner.provider
-
-    @property
-    def model(self) -> str:
-        return self.inner.model
-
-    def refusal(self, wish: Wish) -> Failure | None:
-        return self.inner.refusal(wish)
 
     async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
         if refused := self.refusal(wish):

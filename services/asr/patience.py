@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from libs.common.domain.failures import Failure
-from services.asr.transcriber import Audio, Transcriber
+from services.asr.transcriber import Around, Audio, Transcriber
 from services.asr.transcript import Transcript
 from services.asr.wish import Wish
 
@@ -21,24 +21,13 @@ DEFERRED = 30.0
 
 
 @dataclass(slots=True)
-class Patient:
+class Patient(Around):
     """`inner`, the failures of which that say outage="asr" keep everybody away for a moment; `reach` tells whether it answers at all."""
 
     inner: Transcriber
     reach: Callable[[], Awaitable[None]]
     away: Failure | None = field(default=None, init=False)
     rests_until: float = field(default=0.0, init=False)
-
-    @property
-    def provider(self) -> str:
-        return self.inner.provider
-
-    @property
-    def model(self) -> str:
-        return self.inner.model
-
-    def refusal(self, wish: Wish) -> Failure | None:
-        return self.inner.refusal(wish)
 
     async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
         """Raises Failure; with outage="asr" nothing is known against this audio."""
@@ -62,21 +51,10 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True)
-class Deferring:
+class Deferring(Around):
     """`inner`, which has somebody to take over: a wish that only the provider can serve goes back and comes again, the others go on."""
 
     inner: Transcriber
-
-    @property
-    def provider(self) -> str:
-        return self.inner.provider
-
-    @property
-    def model(self) -> str:
-        return self.inner.model
-
-    def refusal(self, wish: Wish) -> Failure | None:
-        return self.inner.refusal(wish)
 
     async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
         """Raises Failure; an outage of the provider is an uncharged one."""

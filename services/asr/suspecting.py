@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from libs.common.domain.failures import Failure
 from libs.common.runtime.telemetry import logger
 from services.asr.suspicion import Suspicion
-from services.asr.transcriber import Audio, Transcriber
+from services.asr.transcriber import Around, Audio, Transcriber
 from services.asr.transcript import Transcript
 from services.asr.wish import Wish
 
@@ -16,23 +16,12 @@ log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Suspecting:
+class Suspecting(Around):
     """`inner`, whose outages are believed until they are the sound's own; `reach` raises Failure when the provider answers nothing."""
 
     inner: Transcriber
     reach: Callable[[], Awaitable[None]]
     suspicion: Suspicion = field(default_factory=Suspicion)
-
-    @property
-    def provider(self) -> str:
-        return self.inner.provider
-
-    @property
-    def model(self) -> str:
-        return self.inner.model
-
-    def refusal(self, wish: Wish) -> Failure | None:
-        return self.inner.refusal(wish)
 
     async def transcribe(self, audio: Audio, wish: Wish) -> Transcript:
         """Raises Failure; one that is the sound's own says nothing of an outage."""

@@ -43,6 +43,24 @@ class Transcriber(Protocol):
         ...
 
 
+class Around:
+    """Does more around another transcriber; what it is and what it can do is the other's."""
+
+    __slots__ = ()
+    inner: Transcriber
+
+    @property
+    def provider(self) -> str:
+        return self.inner.provider
+
+    @property
+    def model(self) -> str:
+        return self.inner.model
+
+    def refusal(self, wish: Wish) -> Failure | None:
+        return self.inner.refusal(wish)
+
+
 def refusal(able: Abilities, wish: Wish) -> Failure | None:
     """What a model can't do it is not asked for: an English-only one would invent English, a turbo one not translate."""
     if wish.task == "translate" and not able.translates:
