@@ -126,8 +126,10 @@ class Attempt:
 
     async def end(self, failure: Failure, delay: float = 0.0) -> None:
         """Record that it ended without an answer; nothing where it never began."""
-        if not self.has_begun:
+        if self.start is None:
             return
+        if not self.has_begun:  # we have not heard whether it stands
+            await self.world.record(self.start)
         self.ending = self.ending or self._event(
             StageRetried(
                 stage=self.stage.name,

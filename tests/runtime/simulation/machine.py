@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from libs.common.domain.events import Priority
 from tests.runtime.simulation.callers import Callers
 from tests.runtime.simulation.ending import Ending
-from tests.runtime.simulation.gates import Passage
+from tests.runtime.simulation.gates import Actor, Passage
 from tests.runtime.simulation.handling import Outcome
 from tests.runtime.simulation.system import WORKERS, System
 
@@ -22,6 +22,8 @@ any_one = st.integers(0, 11)
 """Chooses among however many there are."""
 worker = st.integers(0, WORKERS - 1)
 outcomes = st.sampled_from([*[Outcome.WELL] * 6, *Outcome, Outcome.FATAL, Outcome.FATAL])
+ENDINGS = st.sampled_from(["lost", "", "crash", "refused", "crash unheard", "stop"])
+"""How a delivery's work is broken off at the gate that it has come to."""
 DISTURBANCES = ("freeze", "freeze", "outage", "outage", "window", "twice", "twice", "full")
 OPERATIONS = ("old body", "old body", "cancel", "expire", "edit", "edit", "edit and cancel")
 
@@ -67,17 +69,19 @@ class SystemUnderFaults(RuleBasedStateMachine):
         self.counts["submit"] += 1
 
     @precondition(lambda self: self.system.is_deliverable)
-    @rule(which=any_one, to=worker, gates=st.integers(0, 12), outcome=outcomes)
-    def deliver(self, which: int, to: int, gates: int, outcome: Outcome) -> None:
-        awake = [worker for worker in self.system.workers if not worker.is_frozen]
-        self.system.deliver(chosen(self.system.js.due(), which), chosen(awake, to))
-        self._open(-1, gates, 0, outcome)
+    @rule(which=any_one, to=worker, gates=st.integers(0, 7), outcome=outcomes, then=ENDINGS)
+    def deliver(self, which: int, to: int, gates: int, outcome: Outcome, then: str) -> None:
+        awake = chosen([worker for worker in self.system.workers if not worker.is_frozen], to)
+        self.system.deliver(chosen(self.system.js.due(), which), awake)
+        self._open_of(awake.actors[-1:], gates, 0, outcome)
         self.counts["deliver"] += 1
+        if awake.actors and awake.actors[-1].gates:
+            self._break(awake.actors[-1], then)
 
     @precondition(lambda self: self.system.is_deliverable)
     @rule(which=any_one, to=worker, outcome=outcomes)
     def deliver_and_see_it_through(self, which: int, to: int, outcome: Outcome) -> None:
-        self.deliver(which, to, 12, outcome)
+        self.deliver(which, to, 12, outcome, "")
 
     @precondition(lambda self: self.system.movable)
     @rule(who=any_one, gates=st.integers(1, 12), gate=st.integers(0, 2), outcome=outcomes)
@@ -91,15 +95,31 @@ class SystemUnderFaults(RuleBasedStateMachine):
         self.go_on(who, 1, 0, outcome)
 
     def _open(self, who: int, gates: int, which: int, outcome: Outcome) -> None:
-        if not self.system.movable:
-            return
-        actor = self.system.movable[-1] if who < 0 else chosen(self.system.movable, who)
+        movable = self.system.movable
+        self._open_of(movable[-1:] if who < 0 else [chosen(movable, who)], gates, which, outcome)
+
+    def _open_of(self, actors: list[Actor], gates: int, which: int, outcome: Outcome) -> None:
         self.system.outcome = outcome
-        for _ in range(gates):
-            if not actor.gates:
-                break
-            self.system.open(actor, chosen(actor.gates, which), Passage.GO)
+        for actor in actors:
+            for _ in range(gates):
+                if actor.gates:
+                    self.system.open(actor, chosen(actor.gates, which), Passage.GO)
         self.system.outcome = Outcome.WELL
+
+    def _break(self, actor: Actor, how: str) -> None:
+        """Right here, at the gate that it has come to."""
+        match how:
+            case "lost" | "refused" if actor.gates[0].dependency:
+                self.system.open(actor, actor.gates[0], Passage[how.upper()])
+            case "crash" | "crash unheard":
+                if how == "crash unheard":
+                    self.system.apply_unheard(actor.process)
+                self.system.crash(actor.process)
+            case "stop":
+                self.system.stop(actor.process)
+            case _:
+                return
+        self.counts[how] += 1
 
     @precondition(lambda self: self.system.actors or self.system.js.work)
     @rule(seconds=st.sampled_from([0.7, 3.0, 11.0, 31.0, 31.0, 65.0, 700.0]))
