@@ -33,6 +33,7 @@ async def test_a_process_that_dies_between_two_steps_costs_nothing(system: Syste
     who, _, step = place.partition(".")
     case = await crashed(system, Point(who, step), jobs=4)
     assert case.broken == []
+    await system.until_over()  # also those that the API wrote down before it died, and never answered for
     assert judged(await gathered(system, looked_at=4)).problems == (), f"the logs are in {system.home}"
 
 
