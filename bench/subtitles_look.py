@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from libs.common.domain.events import SubtitleStyle
+from libs.common.domain.values import SubtitleStyle
 from libs.common.runtime.settings import load
 from services.clipper.captions import Caption, SpokenWord
 from services.clipper.ffmpeg_plan import FONTS_CONFIG, SUBTITLES

@@ -38,6 +38,7 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.request_reply import ask
 from libs.common.runtime.settings import Secret
 from services.api.admin_access import only_with, operator_of
+from services.api.caller import Scope
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.requests import decoded, from_query
@@ -87,26 +88,26 @@ class DiscardedAnswer(AdminAnswer, frozen=True, kw_only=True):
 
 MAY_REFUSE = (Code.UNAUTHORIZED, Code.RETRYABLE_ERROR)
 LISTS = Described(
-    summary="List the dead letters", gives=LettersAnswer, query=LettersQuery, admin=True, refuses=(Code.VALIDATION_FAILED, *MAY_REFUSE)
+    summary="List the dead letters", gives=LettersAnswer, query=LettersQuery, scope=Scope.ADMIN, refuses=(Code.VALIDATION_FAILED, *MAY_REFUSE)
 )
-SHOWS = Described(summary="Show a dead letter", gives=LetterAnswer, admin=True, refuses=(Code.NOT_FOUND, *MAY_REFUSE))
+SHOWS = Described(summary="Show a dead letter", gives=LetterAnswer, scope=Scope.ADMIN, refuses=(Code.NOT_FOUND, *MAY_REFUSE))
 REPLAYS_ONE = Described(
     summary="Put a dead letter back to work",
     gives=ReplaysAnswer,
-    admin=True,
+    scope=Scope.ADMIN,
     refuses=(Code.VALIDATION_FAILED, Code.NOT_FOUND, Code.INVALID_STATE, *MAY_REFUSE),
 )
 REPLAYS_MANY = Described(
     summary="Put dead letters back to work: one, a job's, a stage's, all",
     takes=ReplayRequest,
     gives=ReplaysAnswer,
-    admin=True,
+    scope=Scope.ADMIN,
     refuses=(Code.VALIDATION_FAILED, Code.BAD_REQUEST, *MAY_REFUSE),
 )
 DISCARDS = Described(
     summary="Delete a dead letter for good",
     gives=DiscardedAnswer,
-    admin=True,
+    scope=Scope.ADMIN,
     refuses=(Code.VALIDATION_FAILED, Code.NOT_FOUND, *MAY_REFUSE),
 )
 

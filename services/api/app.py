@@ -9,6 +9,7 @@ from services.api.access import App, observed
 from services.api.admin import admin_routes
 from services.api.cancels import cancel_job
 from services.api.context import Api
+from services.api.door import admitted
 from services.api.edits import edit_subtitles
 from services.api.jobs import create_job, read_job, read_result, upload_job
 from services.api.probes import healthz, metrics, readyz
@@ -31,6 +32,7 @@ def create_app(api: Api) -> App:
     litestar = Litestar(
         [*public, metrics] if api.settings.metrics_on_api_port else public,
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},
+        guards=[admitted],
         exception_handlers=HANDLERS,
         request_max_body_size=JSON_LIMIT,
         openapi_config=None,

@@ -7,6 +7,7 @@ from libs.common.domain.events import CANCELLED, Envelope, JobCancelled, cancel_
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, apply
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED
+from services.api.caller import Scope
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.stored_jobs import history_of, living
@@ -15,6 +16,7 @@ from services.api.views import JobAnswer, job_view, last_events
 CANCELS = Described(
     summary="Cancel a job",
     gives=JobAnswer,
+    scope=Scope.WRITE,
     refuses=(Code.NOT_FOUND, Code.GONE, Code.INVALID_STATE, Code.RETRYABLE_ERROR),
 )
 

@@ -12,6 +12,7 @@ from libs.common.domain.events import Envelope, JobReplayed, StageName, replay_i
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
 from libs.common.domain.languages import UNDETERMINED
+from services.api.caller import Scope
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import JSON, Described
 from services.api.requests import MIB, Refused
@@ -26,6 +27,7 @@ EDITS = Described(
     takes=NewTranscript,
     takes_text=tuple(FILES),
     gives=JobAnswer,
+    scope=Scope.WRITE,
     location=True,
     refuses=(
         *(Code.VALIDATION_FAILED, Code.BAD_REQUEST, Code.NOT_FOUND, Code.GONE, Code.INVALID_STATE, Code.INPUT_TOO_LARGE),

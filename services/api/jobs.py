@@ -10,6 +10,7 @@ from libs.common.domain.events import ClipsRequested, Envelope, Priority, reques
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job
 from libs.common.domain.probing import Source
+from services.api.caller import Scope
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.problems import ErrorAnswer, refusal
@@ -24,14 +25,15 @@ JOB_CODES = (
     *(Code.BACKPRESSURE, Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
 )
 URL_CODES = (Code.YTDLP_DISABLED, Code.SSRF_BLOCKED, Code.SOURCE_FORBIDDEN)
-CREATES = Described(summary="Create a job", takes=NewJob, gives=Accepted, location=True, refuses=(*JOB_CODES, *URL_CODES))
+CREATES = Described(summary="Create a job", takes=NewJob, gives=Accepted, location=True, scope=Scope.WRITE, refuses=(*JOB_CODES, *URL_CODES))
 UPLOADS = Described(
-    summary="Create a job and upload its file", takes=NewUpload, multipart=True, gives=Accepted, location=True, refuses=JOB_CODES
+    summary="Create a job and upload its file", takes=NewUpload, multipart=True, gives=Accepted, location=True, scope=Scope.WRITE, refuses=JOB_CODES
 )
-READS = Described(summary="Read a job's status and last events", gives=JobAnswer, refuses=(Code.NOT_FOUND, Code.GONE, Code.RETRYABLE_ERROR))
+READS = Described(summary="Read a job's status and last events", gives=JobAnswer, scope=Scope.READ, refuses=(Code.NOT_FOUND, Code.GONE, Code.RETRYABLE_ERROR))
 FETCHES = Described(
     summary="Get signed URLs of a finished job's files",
     gives=ResultAnswer,
+    scope=Scope.READ,
     refuses=(
         *(Code.NOT_FOUND, Code.NOT_READY, Code.GONE, Code.INVALID_STATE, Code.RETRYABLE_ERROR),
         *(*URL_CODES, Code.INPUT_TOO_LARGE),

@@ -16,6 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
 from libs.common.domain.failures import HINTS, Code, Failure
+from services.api.caller import Scope
 from services.api.problems import STATUS, ErrorAnswer, error_answer, headers_for
 
 VERSION = "1.0.0"
@@ -39,8 +40,8 @@ class Described:
     location: bool = False
     also: tuple[int, ...] = ()
     query: type[msgspec.Struct] | None = None
-    admin: bool = False
-    """Only with the admin key."""
+    scope: Scope | None = None
+    """What a key needs; None for what is open to all."""
     refuses: tuple[Code, ...] = ()
 
 
@@ -83,8 +84,10 @@ def _operation(path: str, handler: HTTPRouteHandler, said: Described, schema_of:
         "parameters": [*in_path, *(_in_query(said.query) if said.query else ()), *shared],
         "responses": {**_successes(handler, said, schema_of), **_refusals((*said.refuses, Code.INTERNAL), schema_of)},
     }
-    if said.admin:
-        operation |= {"tags": ["admin"], "security": [{name: []} for name in KEYS]}
+    if said.scope:
+        operation["security"] = [{name: [said.scope]} for name in KEYS]
+    if said.scope is Scope.ADMIN:
+        operation["tags"] = ["admin"]
     if said.takes is not None:
         operation["requestBody"] = _request_body(said, schema_of[repr(said.takes)])
     return operation

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from libs.common.domain.events import Accuracy, ClipsRequested, Priority, SourceType, SubtitleStyle, SubtitleTask
+from libs.common.domain.events import ClipsRequested, Priority
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import ISO_639_1, Abilities
 from libs.common.domain.probing import ProbeRequest, Source
+from libs.common.domain.values import Accuracy, SourceType, SubtitleStyle, SubtitleTask
 from services.api.plain_text import plain
 from services.api.timecode import milliseconds
 from services.api.youtube import start_in

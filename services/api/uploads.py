@@ -6,6 +6,7 @@ from litestar import post
 from litestar.params import RawBody
 
 from libs.common.domain.failures import Code
+from services.api.caller import Scope
 from services.api.context import Given
 from services.api.openapi import Described
 from services.api.requests import Refused, UploadWish, decoded
@@ -16,6 +17,7 @@ SIGNS = Described(
     summary="Get a signed URL to upload a file to",
     takes=UploadWish,
     gives=UploadTicket,
+    scope=Scope.WRITE,
     refuses=(Code.VALIDATION_FAILED, Code.BAD_REQUEST, Code.INPUT_TOO_LARGE, Code.BACKPRESSURE),
 )
 

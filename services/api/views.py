@@ -7,25 +7,11 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from libs.common.domain.events import (
-    Accuracy,
-    AnyEvent,
-    AudioTrack,
-    ClipsRequested,
-    CutPath,
-    Envelope,
-    Notice,
-    Priority,
-    SourceType,
-    StageName,
-    SubtitleStyle,
-    SubtitleTask,
-    VideoTrack,
-    type_of,
-)
+from libs.common.domain.events import AnyEvent, ClipsRequested, Envelope, Priority, StageName, type_of
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job
 from libs.common.domain.probing import Format, ProbeAnswer
+from libs.common.domain.values import Accuracy, AudioTrack, CutPath, Notice, SourceType, SubtitleStyle, SubtitleTask, VideoTrack
 
 Status = Literal["queued", "processing", "done", "failed", "cancelled"]
 StageWord = Literal["queued", "resolving", "clipping", "transcribing", "burning"]

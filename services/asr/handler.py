@@ -1,9 +1,10 @@
 """asr: ClipUploaded -> AsrDone. The clip's own sound, transcribed, as subtitles; or those of what a client put back."""
 
 from libs.common.domain.edits import decode_edit
-from libs.common.domain.events import AsrDone, ClipUploaded, Notice
+from libs.common.domain.events import AsrDone, ClipUploaded
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import UNDETERMINED
+from libs.common.domain.values import Notice
 from libs.common.runtime.context import Context
 from services.asr.picture import shown_picture
 from services.asr.settings import AsrSettings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from libs.common.domain.events import VideoTrack
+from libs.common.domain.values import VideoTrack
 from libs.common.runtime.probe import probe
 from libs.common.runtime.process import Limits
 from services.asr.settings import AsrSettings

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.common.domain.edits import EditedCue, EditedTranscript
-from libs.common.domain.events import VideoTrack
+from libs.common.domain.values import VideoTrack
 from services.asr import writers
 from services.asr.cleaning import clean
 from services.asr.cues import Cue, cues

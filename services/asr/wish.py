@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from libs.common.domain.events import SubtitleTask
+from libs.common.domain.values import SubtitleTask
 
 PROMPT_TOKENS = 224
 """A Whisper model reads the end of a prompt, that many tokens of it (findings A1)."""

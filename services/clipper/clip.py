@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from libs.common.domain.events import CutPath
+from libs.common.domain.values import CutPath
 from services.clipper.splice_plan import Reason
 
 

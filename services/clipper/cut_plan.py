@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from libs.common.domain.events import Accuracy
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import Accuracy
 from libs.common.runtime.media import Media, Packet
 from services.clipper.frames import (
     GRACE,

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from libs.common.domain.events import Accuracy
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import Accuracy
 from services.clipper.bitstream.random_access import RandomAccess
 from services.clipper.mp4.sample_table import IntArray, Mask
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.common.domain.events import Notice, SubtitleStyle
+from libs.common.domain.values import Notice, SubtitleStyle
 from libs.common.runtime.telemetry import logger
 from services.clipper.ass import Drawing, ass
 from services.clipper.captions import Caption

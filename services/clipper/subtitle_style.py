@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from libs.common.domain.events import SubtitleStyle
+from libs.common.domain.values import SubtitleStyle
 
 Position = Literal["bottom", "top", "middle"]
 

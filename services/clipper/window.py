@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from libs.common.domain.events import Accuracy, ClipsRequested
+from libs.common.domain.events import ClipsRequested
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import Accuracy
 from services.clipper.buffers import Pool
 from services.clipper.frames import GRACE, Wanted, wanted
 from services.clipper.mp4.moov_search import Search, moov_search

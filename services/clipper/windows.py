@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from libs.common.domain.events import Accuracy, ClipsRequested
+from libs.common.domain.events import ClipsRequested
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import Accuracy
 from libs.common.runtime.media import Media
 from services.clipper.bitstream.random_access import RandomAccess
 from services.clipper.codings import Coding, carries_other_parameters, coding_of

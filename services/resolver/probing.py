@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import msgspec
 from structlog.contextvars import bound_contextvars
 
-from libs.common.domain.events import VideoTrack
 from libs.common.domain.failures import Code, Failure, classify
 from libs.common.domain.probing import SECONDS, SUBJECT, ProbeAnswer, ProbeFailed, ProbeReply, ProbeRequest, refusal_of, request_of
 from libs.common.domain.retry import is_transient
 from libs.common.domain.source_urls import checked_url
+from libs.common.domain.values import VideoTrack
 from libs.common.runtime.object_store import Bucket
 from libs.common.runtime.request_reply import serve
 from libs.common.runtime.service import Connections

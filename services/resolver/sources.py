@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from libs.common.domain.events import VideoTrack
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import VideoTrack
 from services.resolver.mpeg_audio import begins_with_frames
 
 HEAD_BYTES = 4096

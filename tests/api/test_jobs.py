@@ -14,7 +14,6 @@ from libs.common.domain.events import (
     JobCancelled,
     JobExpired,
     JobFailed,
-    Notice,
     Priority,
     StageName,
     StageProgress,
@@ -22,6 +21,7 @@ from libs.common.domain.events import (
     request_id,
 )
 from libs.common.domain.failures import HINTS, Code
+from libs.common.domain.values import Notice
 from services.api.problems import STATUS
 from tests.api.conftest import Running, running
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded

@@ -3,7 +3,7 @@
 import json
 
 from libs.common.domain.edits import EditedCue, EditedTranscript
-from libs.common.domain.events import VideoTrack
+from libs.common.domain.values import VideoTrack
 from services.asr.subtitles import JSON, SRT, TEXT, VTT, from_edit, from_transcript
 from services.asr.transcript import Transcript, spread
 from tests.asr.subrip import parsed

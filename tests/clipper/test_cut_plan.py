@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.domain.events import AudioTrack, VideoTrack
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import AudioTrack, VideoTrack
 from libs.common.runtime.media import Media, Packet, VideoStream
 from services.clipper.cut_plan import LONGEST_AUDIO_PACKET, CutPlan, covers, cut_plan, sound_plan
 from services.clipper.frames import GRACE, PacketIndex, Wanted, wanted

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from libs.common.domain.events import VideoTrack
+from libs.common.domain.values import VideoTrack
 from libs.common.runtime.media import Media, VideoStream
 from services.clipper.cut_plan import CutPlan, cut_plan, sound_plan
 from services.clipper.ffmpeg_plan import (

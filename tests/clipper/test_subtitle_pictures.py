@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.subtitles_look import SAMPLES, caption, render
-from libs.common.domain.events import SubtitleStyle
+from libs.common.domain.values import SubtitleStyle
 from libs.common.runtime.settings import load
 from services.clipper.captions import Caption
 from services.clipper.ffmpeg_plan import SUBTITLES

@@ -14,7 +14,6 @@ from libs.common.domain.events import (
     JobExpired,
     JobFailed,
     JobReplayed,
-    Notice,
     StageName,
     StageProgress,
     answer_id,
@@ -23,6 +22,7 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import HINTS, Code
 from libs.common.domain.job import Job, apply, fold
+from libs.common.domain.values import Notice
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded
 
 RESOLVER, CLIPPER, ASR, BURNER = StageName

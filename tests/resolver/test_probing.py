@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.domain.events import VideoTrack
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.probing import SUBJECT, Format, ProbeAnswer, ProbeRequest, Source, answer_of
+from libs.common.domain.values import VideoTrack
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.request_reply import ask

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.domain.events import VideoTrack
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import VideoTrack
 from libs.common.runtime.media import DEMUXERS
 from services.resolver.mpeg_audio import frame_size
 from services.resolver.sources import (

@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from libs.common.domain.events import Envelope, JobExpired, JobReplayed, Notice, StageName, StageProgress, encode, replay_id
+from libs.common.domain.events import Envelope, JobExpired, JobReplayed, StageName, StageProgress, encode, replay_id
 from libs.common.domain.failures import Failure
+from libs.common.domain.values import Notice
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.event_store import EventStore, PostgresEventStore, open_event_store
 from tests.builders import envelope, history, ready, requested, started, transcribed

@@ -6,17 +6,26 @@ An event that travels between services has its subject's name; the others are wr
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
 from uuid import UUID, uuid5
 
 import msgspec
 
-SourceType = Literal["upload", "youtube"]
-Accuracy = Literal["exact", "fast"]
-CutPath = Literal["copy", "smart", "reencode", "fallback"]
-SubtitleStyle = Literal["default", "bold", "boxed", "karaoke"]
-SubtitleTask = Literal["transcribe", "translate"]
-"""As spoken, or in English."""
+from libs.common.domain.values import (
+    Accuracy,
+    AudioFormat,
+    AudioTrack,
+    CutPath,
+    Notice,
+    Preset,
+    Rendition,
+    Section,
+    Segment,
+    SourceType,
+    SubtitleStyle,
+    SubtitleTask,
+    VerticalFit,
+    VideoTrack,
+)
 
 
 class Priority(StrEnum):
@@ -36,27 +45,6 @@ class StageName(StrEnum):
     BURNER = "burner"
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """Something the client should know that did not cost the clip: `{code, message}` in the job's warnings."""
-
-    code: str
-    message: str
-
-
-class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    codec: str
-    width: int
-    height: int
-    frame_rate: float
-    """Frames a second, the container's average."""
-
-
-class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    codec: str
-    sample_rate: int
-    channels: int
-
-
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", rename="camel"):
     """A fact. Times are seconds in the source's own time; keys are object keys."""
 
@@ -67,7 +55,20 @@ class ClipsRequested(Event, frozen=True, kw_only=True, tag="clips.requested"):
     source_url: str | None = None
     start: float
     end: float
+    segments: tuple[Segment, ...] = ()
+    """Of a joined clip, in the order that they are shown in; `start` and `end` are then the first moment and the last of them."""
+    fetch: Segment | None = None
+    """The part of a URL's source to fetch, where that is more than start to end: it is shared with the other jobs of the group."""
+    group_id: UUID | None = None
+    """Jobs that one request asked for have the same."""
+    tenant: str = ""
+    """Whose the job is; empty while API keys are off."""
+    client: str = ""
+    """Who asked, as the limits count: a key, or the digest of an address."""
     accuracy: Accuracy = "exact"
+    presets: tuple[Preset, ...] = ()
+    vertical_fit: VerticalFit = "crop"
+    audio_format: AudioFormat = "m4a"
     with_subtitles: bool = False
     burn_subtitles: bool = False
     subtitle_lang: str = "auto"
@@ -90,6 +91,8 @@ class SourceReady(Event, frozen=True, kw_only=True, tag="source.ready"):
     """Seconds of the whole source, also where only a section of it was fetched."""
     clock_offset: float | None = None
     """Of a fetched section: what is added to a time on the file's own clock to get the source's; None for a whole file."""
+    sections: tuple[Section, ...] = ()
+    """Of a joined clip whose segments lie so far apart that they were fetched by themselves: all of them, this file's own included."""
     video: VideoTrack | None = None
     audio: AudioTrack | None = None
 
@@ -105,6 +108,9 @@ class ClipUploaded(Event, frozen=True, kw_only=True, tag="clip.uploaded"):
     """Why that path: one of the few words of services/clipper/splice_plan.py."""
     has_video: bool
     has_audio: bool
+    thumbnail_key: str | None = None
+    renditions: tuple[Rendition, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 class AsrDone(Event, frozen=True, kw_only=True, tag="asr.done"):
@@ -203,7 +209,8 @@ CANCELLED = "CANCELLED"
 
 
 class JobExpired(Event, frozen=True, kw_only=True, tag="job.expired"):
-    pass
+    tenant: str = ""
+    """Whose the job was: all else of it is forgotten."""
 
 
 Work = ClipsRequested | SourceReady | ClipUploaded | AsrDone

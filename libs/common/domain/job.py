@@ -27,7 +27,6 @@ from libs.common.domain.events import (
     JobFailed,
     JobReplayed,
     LetterDiscarded,
-    Notice,
     Priority,
     SourceReady,
     StageName,
@@ -37,6 +36,7 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.progress import progress_at
+from libs.common.domain.values import Notice
 
 Status = Literal["unknown", "queued", "processing", "done", "failed", "cancelled", "expired"]
 
@@ -46,6 +46,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID | None = None
     correlation_id: str = ""
+    tenant: str = ""
     priority: Priority = Priority.NORMAL
     traceparent: str | None = None
     run: int = 1
@@ -113,7 +114,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warnings(self) -> tuple[Notice, ...]:
-        told = (answer.warnings for answer in (self.subtitles, self.burned) if answer)
+        told = (answer.warnings for answer in (self.clip, self.subtitles, self.burned) if answer)
         return (*chain.from_iterable(told), *(Notice(f.code, f.message) for f in self.optional_failures.values()))
 
     def answer_to(self, stage: StageName, run: int) -> Envelope | None:
@@ -136,7 +137,7 @@ def apply(job: Job, envelope: Envelope) -> Job:
         case ClipsRequested():
             return _opened(job, envelope, event)
         case JobExpired():
-            return replace(job, id=envelope.job_id, status="expired", updated_at=envelope.at)
+            return replace(job, id=envelope.job_id, tenant=event.tenant or job.tenant, status="expired", updated_at=envelope.at)
         case LetterDiscarded():
             return job
         case JobReplayed() if envelope.run == job.run + 1 and _can_rerun(job, event):
@@ -178,6 +179,7 @@ def _opened(job: Job, envelope: Envelope, event: ClipsRequested) -> Job:
         job,
         id=envelope.job_id,
         correlation_id=envelope.correlation_id,
+        tenant=event.tenant,
         priority=envelope.priority,
         traceparent=envelope.traceparent,
         status="queued",

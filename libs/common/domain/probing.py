@@ -5,8 +5,8 @@ The subject is a contract of ours, beside those of spec section 1.
 
 import msgspec
 
-from libs.common.domain.events import AudioTrack, SourceType, VideoTrack
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import AudioTrack, SourceType, VideoTrack
 
 SUBJECT = "clipstream.sources.probe"
 SECONDS = 30.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from libs.common.domain.events import AudioTrack, VideoTrack
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import AudioTrack, VideoTrack
 
 DEMUXERS = frozenset({"mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg", "wav", "mp3", "aac", "flac"})
 """The formats that we read: none of them names another file or address (findings B4)."""

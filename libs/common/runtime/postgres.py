@@ -19,9 +19,9 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 class Statements:
     """The statements of one .sql file, each run by its name over a pool, counted and timed."""
 
-    def __init__(self, pool: Pool, file: str) -> None:
+    def __init__(self, pool: Pool, file: str, package: str = "libs.common.runtime") -> None:
         self._pool = pool
-        self._texts = _sections(files("libs.common.runtime").joinpath(file).read_text())
+        self._texts = _sections(files(package).joinpath(file).read_text())
 
     def __getitem__(self, name: str) -> str:
         return self._texts[name]

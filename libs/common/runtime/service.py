@@ -15,12 +15,13 @@ import uvloop
 
 from libs.common.domain.events import Priority
 from libs.common.runtime import fault_points, streams, telemetry
-from libs.common.runtime.event_store import PostgresEventStore, open_event_store
+from libs.common.runtime.event_store import PostgresEventStore
 from libs.common.runtime.health import Health, Ping
 from libs.common.runtime.health_port import health_port
 from libs.common.runtime.jetstream import JetStreamBus, open_bus
 from libs.common.runtime.nats_monitors import be_well
 from libs.common.runtime.object_store import ObjectStore, open_object_store
+from libs.common.runtime.postgres import Pool, open_pool
 from libs.common.runtime.pull import Places, run_stage
 from libs.common.runtime.scratch import ScratchRoom
 from libs.common.runtime.settings import CommonSettings, from_environment
@@ -30,12 +31,16 @@ from libs.common.runtime.world import Stage, World
 log = telemetry.logger(__name__)
 S = TypeVar("S", bound=CommonSettings)
 RESTART_PAUSE = 2.0
+POOL = 10
+"""Connections to Postgres, at most, of one process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connections:
     """A service's ways to the outside, each made when it is first needed."""
 
+    pool: Pool
+    """Of the database; the store's."""
     store: PostgresEventStore
     bus: JetStreamBus
     objects: ObjectStore
@@ -46,14 +51,15 @@ class Connections:
 async def connections(settings: CommonSettings, name: str, *, needed: Collection[str] | None = None) -> AsyncIterator[Connections]:
     """Connections whose health is watched; none of them is waited for."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_event_store(settings.database_url.reveal()))
+        pool = await stack.enter_async_context(open_pool(settings.database_url.reveal(), connections=POOL))
+        store = PostgresEventStore(pool)
         lasting = settings.environment == "production"
         bus = await stack.enter_async_context(open_bus(settings.nats_url.reveal(), name=name, needs_streams=lasting))
         objects = await stack.enter_async_context(open_object_store(settings))
         health = Health({"postgres": store.ping, "nats": partial(_ping, bus, settings.monitors), "s3": objects.ping}, needed=needed)
         watching = asyncio.create_task(health.watch())
         try:
-            yield Connections(store=store, bus=bus, objects=objects, health=health)
+            yield Connections(pool=pool, store=store, bus=bus, objects=objects, health=health)
         finally:
             watching.cancel()
 

@@ -1,0 +1,33 @@
+"""Who a request comes from and what it may do, as the door found out (door.py). Routes ask only here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from litestar import Request
+
+
+class Scope(StrEnum):
+    """What a key may do. A route names the one that it needs; one that names none is open to all."""
+
+    WRITE = "jobs:write"
+    READ = "jobs:read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """`tenant` owns what is made and sees only what it owns; `client` is whom the limits count. Both are empty for nobody in particular."""
+
+    tenant: str = ""
+    client: str = ""
+    scopes: frozenset[Scope] = frozenset()
+    key_id: UUID | None = None
+    max_active_jobs: int = 0
+    """0: no limit."""
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
