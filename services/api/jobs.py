@@ -10,11 +10,13 @@ from libs.common.domain.events import ClipsRequested, Envelope, Priority, reques
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job
 from libs.common.domain.probing import Source
+from services.api.bodies import NewJob, NewUpload
 from services.api.caller import Scope
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
+from services.api.openings import requested
 from services.api.problems import ErrorAnswer, refusal
-from services.api.requests import NewJob, NewUpload, Refused, decoded, from_form, requested
+from services.api.requests import Refused, decoded, from_form
 from services.api.sources import source_of
 from services.api.stored_jobs import history_of, living
 from services.api.upload import heard_out, received

@@ -7,9 +7,11 @@ from litestar.params import RawBody
 from libs.common.domain.failures import Code
 from libs.common.domain.probing import SECONDS, SUBJECT, answer_of
 from libs.common.runtime.request_reply import ask
+from services.api.bodies import NewProbe
 from services.api.context import AnyRequest, Given
 from services.api.openapi import Described
-from services.api.requests import NewProbe, decoded, probe_request
+from services.api.openings import probe_request
+from services.api.requests import decoded
 from services.api.sources import source_of
 from services.api.views import ProbeAnswerView, probe_view
 

@@ -6,7 +6,8 @@ from uuid import UUID
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.probing import Source
 from libs.common.domain.source_urls import UrlRules, checked_url
-from services.api.requests import NewJob, NewProbe, Refused
+from services.api.bodies import NewJob, NewProbe
+from services.api.requests import Refused
 
 _UPLOAD_KEY = re.compile(r"uploads/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[A-Za-z0-9][\w.-]{0,127}", re.ASCII)
 

@@ -6,10 +6,11 @@ from litestar import post
 from litestar.params import RawBody
 
 from libs.common.domain.failures import Code
+from services.api.bodies import UploadWish
 from services.api.caller import Scope
 from services.api.context import Given
 from services.api.openapi import Described
-from services.api.requests import Refused, UploadWish, decoded
+from services.api.requests import Refused, decoded
 from services.api.sources import new_upload_key
 from services.api.views import UploadTicket
 

@@ -14,17 +14,9 @@ from libs.common.domain.events import ClipsRequested, Priority
 from libs.common.domain.failures import Code
 from libs.common.domain.languages import abilities
 from libs.common.domain.probing import Source
-from services.api.requests import (
-    ClipFields,
-    Limits,
-    NewJob,
-    NewUpload,
-    Refused,
-    UploadWish,
-    decoded,
-    from_form,
-    requested,
-)
+from services.api.bodies import ClipFields, NewJob, NewUpload, UploadWish
+from services.api.openings import requested
+from services.api.requests import Limits, Refused, decoded, from_form
 from tests.fakes import NOW
 
 KEY = f"uploads/{uuid4()}/talk.mp4"

@@ -13,7 +13,9 @@ from libs.common.domain.failures import Code
 from libs.common.domain.probing import ProbeRequest, Source
 from libs.common.domain.source_urls import url_rules
 from libs.common.runtime.settings import SettingsError, load
-from services.api.requests import NewJob, NewProbe, Refused, probe_request, requested
+from services.api.bodies import NewJob, NewProbe
+from services.api.openings import probe_request, requested
+from services.api.requests import Refused
 from services.api.settings import ApiSettings
 from services.api.sources import new_upload_key, source_of
 from tests.api.test_requests import KEY, LIMITS, wanted
