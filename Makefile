@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up start stop chaos bench bench-cutting bench-sources bench-subtitles lock configuration clean
+.PHONY: help setup demo test check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http lock configuration clean
 
 PYTHON ?= python3
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
@@ -43,7 +43,13 @@ start: setup ## Run the stack in the background; prints its address when it is r
 stop: setup ## Stop the stack of `make start`
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack stop
 
-bench: bench-cutting bench-sources bench-subtitles ## Run every benchmark: our figures beside a peer's, measured in the same run
+fuzz: setup ## Fuzz every parser of hostile bytes, FUZZ_SECONDS each (600; ARGS="movie playlists" for some)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tests.fuzz $(ARGS)
+
+fuzz-api: setup ## Send the running API 10,000 requests by schemathesis, all phases (ARGS="--cases 2000 --seed 7")
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tests.fuzz_api $(ARGS)
+
+bench: bench-cutting bench-sources bench-subtitles bench-http ## Run every benchmark: our figures beside a peer's, measured in the same run
 
 bench-cutting: setup ## Benchmark the cutting (ARGS="--quick" for a short look)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.cutting $(ARGS)
@@ -54,6 +60,9 @@ bench-sources: setup ## Benchmark the fetching of sources by URL (ARGS="--quick"
 bench-subtitles: setup ## Benchmark the cues: rules broken and time, beside the greedy algorithm (ARGS="--quick" for a short look)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.subtitles $(ARGS)
 
+bench-http: setup ## Benchmark the API: requests a second, p99 and CPU beside the same queries without it (ARGS="--quick" for a short look)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.http $(ARGS)
+
 lock: setup ## Write requirements/*.txt anew from pyproject.toml
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.lock
 
@@ -61,5 +70,5 @@ configuration: setup ## Write docs/configuration.md anew from the settings in th
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.configuration
 
 clean: ## Delete everything that was made here: .venv, .clipstream, out, caches (stop the stack first)
-	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .clipstream out bench/.cache bench/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \
+	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .venv-fuzz .fuzz .clipstream out bench/.cache bench/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \
 	find libs services clients tools tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -51,6 +51,11 @@ class MemoryEventStore:
     async def expired(self, now: datetime, limit: int) -> list[UUID]:
         return [job for job, (at, _) in sorted(self.index.items(), key=lambda item: item[1]) if at < now][:limit]
 
+    async def hasten(self, job_id: UUID, expires_at: datetime) -> None:
+        if job_id in self.index:
+            until, is_open = self.index[job_id]
+            self.index[job_id] = (min(until, expires_at), is_open)
+
     async def forget(self, job_id: UUID, *, until: datetime) -> None:
         self.rows = [row for row in self.rows if row.job_id != job_id or isinstance(row.event, JobExpired)]
         self.index[job_id] = (until, False)

@@ -22,6 +22,7 @@ FILES = {
     "vtt": "clip.vtt",
     "text": "clip.txt",
     "json": "clip.json",
+    "thumbnail": "thumb.jpg",
 }
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 300

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from libs.common.runtime.embedded import local_servers
-from libs.common.runtime.embedded_home import PortClaims, write_private
+from libs.common.runtime.embedded_home import Memory, PortClaims, write_private
 from libs.common.runtime.fonts import fonts_folder
 from tools.migrations import migrate
 from tools.setup import ROOT, read_stamp
@@ -92,6 +93,7 @@ def service_environ(plan: Plan, variables: Mapping[str, str]) -> dict[str, str]:
         "FFPROBE_BIN": programs.get("ffprobe", "ffprobe"),
         "SCRATCH_DIR": str(plan.home / "scratch"),
         "PYTHONUNBUFFERED": "1",
+        "API_SECRET": Memory(plan.home).secret("api_secret"),
         **({"FONTS_DIR": str(fonts)} if fonts else {}),
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{plan.environ.get('PATH', os.defpath)}"
@@ -142,7 +144,8 @@ async def until_ready(plan: Plan, stack: Stack) -> None:
                 await asyncio.sleep(READY_POLL_SECONDS)
     except TimeoutError:
         raise StackFailed(f"{stack.url}/readyz did not answer 200 within {plan.ready_seconds:g} s") from None
-    write_private(state_file(plan.home), json.dumps({"pid": os.getpid(), "url": stack.url}))
+    own = {name: value for name, value in stack.environ.items() if plan.environ.get(name) != value}
+    write_private(state_file(plan.home), json.dumps({"pid": os.getpid(), "url": stack.url, "environ": own}))
 
 
 def _answers(url: str) -> bool:
@@ -154,14 +157,25 @@ def _answers(url: str) -> bool:
 
 
 def state_file(home: Path) -> Path:
-    """Says where a ready stack answers: `{"pid": …, "url": …}`."""
+    """Says where a ready stack answers: `{"pid": …, "url": …, "environ": …}`, the last being what it decided itself."""
     return home / "stack.json"
 
 
 def ready_url(home: Path, pid: int) -> str | None:
     """The address of the stack that process `pid` runs, once it is ready."""
+    state = _ready_state(home, pid)
+    return str(state["url"]) if state else None
+
+
+def ready_environ(home: Path, pid: int) -> dict[str, str] | None:
+    """The variables that reach the stack that process `pid` runs, once it is ready: its servers, its secret, CLIPSTREAM_URL."""
+    state = _ready_state(home, pid)
+    return {**state["environ"], "CLIPSTREAM_URL": state["url"]} if state else None
+
+
+def _ready_state(home: Path, pid: int) -> dict[str, Any] | None:
     try:
-        state = json.loads(state_file(home).read_text())
+        state: dict[str, Any] = json.loads(state_file(home).read_text())
     except (OSError, ValueError):
         return None
-    return str(state["url"]) if state["pid"] == pid else None
+    return state if state["pid"] == pid else None

@@ -18,7 +18,7 @@ def main() -> None:
     compile_group("dev", "--upgrade")
     for service in SERVICES:
         compile_group(service, "--constraints", "requirements/dev.txt")
-    for group in ("ffmpeg", "tools", "bench"):
+    for group in ("ffmpeg", "tools", "bench", "fuzz"):
         compile_group(group, "--upgrade")
 
 

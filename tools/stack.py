@@ -1,4 +1,4 @@
-"""The local stack from the command line: `python -m tools.stack up|start|stop|status|run -- COMMAND`.
+"""The local stack from the command line: `python -m tools.stack up|start|stop|status|run -- COMMAND|exec -- COMMAND`.
 
 Its state lies in CLIPSTREAM_HOME (default .clipstream in the checkout). stdout of `start` and `status` is the address alone.
 """
@@ -19,7 +19,7 @@ from typing import TextIO
 from libs.common.runtime.embedded import HomeInUse, ServerFailed
 from libs.common.runtime.embedded_home import owner_of
 from libs.common.runtime.embedded_process import tail, tied_to_parent
-from tools.local_stack import Plan, Stack, StackFailed, ready_url, running_stack, until_ready
+from tools.local_stack import Plan, Stack, StackFailed, ready_environ, ready_url, running_stack, until_ready
 from tools.migrations import MigrationFailed
 from tools.setup import ROOT
 from tools.supervisor import Write
@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
                 return _start(plan)
             case "stop":
                 return _stop(plan)
+            case "exec":
+                return _exec(plan, options.argv)
             case _:
                 return _status(plan)
     except (HomeInUse, ServerFailed, StackFailed, MigrationFailed) as error:
@@ -62,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("stop", help="stop it and wait")
     commands.add_parser("status", help="print the address, or exit with 3")
     run = commands.add_parser("run", help="start it, run a command with CLIPSTREAM_URL set, stop it")
-    run.add_argument("argv", nargs="+", metavar="COMMAND")
+    within = commands.add_parser("exec", help="run a command with the variables of the stack that runs in the background")
+    for command in (run, within):
+        command.add_argument("argv", nargs="+", metavar="COMMAND")
     return parser
 
 
@@ -201,6 +205,15 @@ def _status(plan: Plan) -> int:
         return 0
     _say(f"process {pid} is not ready yet" if pid else f"nothing runs on {plan.home}")
     return NOT_RUNNING
+
+
+def _exec(plan: Plan, argv: list[str]) -> int:
+    pid = owner_of(plan.home)
+    environ = ready_environ(plan.home, pid) if pid else None
+    if environ is None:
+        _say(f"nothing that is ready runs on {plan.home}")
+        return NOT_RUNNING
+    os.execvpe(argv[0], argv, {**os.environ, **environ})  # noqa: S606  becomes the command that was asked for
 
 
 def _fresh_log(plan: Plan) -> TextIO:

@@ -189,7 +189,7 @@ async def _looked_at(session: Session, system: System, load: Load) -> tuple[list
 async def _system(session: Session) -> AsyncIterator[System]:
     """A stack of its own; its state on the disk, its scratch in memory."""
     with tempfile.TemporaryDirectory(prefix="stack-", dir=CACHE) as folder, (CACHE / "stack.log").open("w", buffering=1) as log:
-        plan = Plan(Path(folder), {**os.environ, "PORT": "0", "SCRATCH_DIR": str(session.folder / "scratch")})
+        plan = Plan(Path(folder), {**os.environ, "PORT": "0", "RATE_LIMIT_MAX": "0", "SCRATCH_DIR": str(session.folder / "scratch")})
         async with running_stack(plan, lambda name, line: print(f"{name}: {line}", file=log)) as stack:
             await until_ready(plan, stack)
             database = await asyncpg.connect(stack.environ["DATABASE_URL"])

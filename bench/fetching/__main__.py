@@ -91,7 +91,7 @@ async def _stack(site: Site, folder: Path) -> AsyncIterator[System]:
         shutil.copyfile(ROOT / "Procfile", procfile)
         with procfile.open("a") as lines:
             lines.write("resolver2: python -m services.resolver\n")
-        environ = {**os.environ, "PORT": "0", "SCRATCH_DIR": str(folder / "scratch"), **permitted(site.port)}
+        environ = {**os.environ, "PORT": "0", "RATE_LIMIT_MAX": "0", "SCRATCH_DIR": str(folder / "scratch"), **permitted(site.port)}
         async with running(Plan(Path(home), environ, procfile=procfile)) as system:
             yield system
 

@@ -1,11 +1,13 @@
-"""Around every answer, matched or not: its correlation id, security headers, the access log and the HTTP metrics.
+"""Around every answer, matched or not: its correlation id, security headers, CORS, the access log and the HTTP metrics.
 
 It wraps the framework from outside, since the framework's own middleware does not run for an unmatched route or method.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -16,7 +18,10 @@ from structlog.contextvars import bound_contextvars
 
 from libs.common.domain.failures import classify
 from libs.common.runtime.telemetry import SECONDS, logger
+from services.api.client_address import Proxies
+from services.api.cors import Cors
 from services.api.problems import error_answer
+from services.api.security_headers import ALWAYS, HTTPS_ONLY
 
 log = logger(__name__)
 
@@ -34,7 +39,11 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 CLIENT_GONE = 499
 """In logs and metrics only: the client left before it had its answer."""
-DEFAULT_HEADERS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store", b"referrer-policy": b"no-referrer"}
+LINGER = 11 * 1024 * 1024
+"""Bytes of a refused request's body that are still read, and for how long: a client that is sending would else see a broken connection."""
+LINGER_SECONDS = 2.0
+ERRORS = 400
+"""Where HTTP's errors begin."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -50,32 +59,78 @@ def valid_traceparent(header: str) -> str | None:
     return header if _TRACEPARENT.fullmatch(header) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the operator set of them."""
+
+    cors: Cors
+    proxies: Proxies
+
+    def headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """By the request alone."""
+        return [*self.cors.headers(_header(scope, b"origin")), *([HTTPS_ONLY] if self._is_https(scope) else [])]
+
+    def _is_https(self, scope: Scope) -> bool:
+        if scope.get("scheme") == "https":
+            return True
+        said, peer = _header(scope, b"x-forwarded-proto"), scope.get("client")
+        return bool(said) and self.proxies.is_https(peer[0] if peer else None, said)
+
+    def preflight(self, scope: Scope) -> list[tuple[bytes, bytes]] | None:
+        if scope["method"] != "OPTIONS":
+            return None
+        return self.cors.preflight(_header(scope, b"origin"), _header(scope, b"access-control-request-method"))
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and what became of it."""
 
+    surroundings: Surroundings
     scope: Scope
     send: Send
     receive: Receive
     correlation_id: str
     status: int | None = None
+    heard_all: bool = False
     began: float = field(default_factory=time.perf_counter)
 
     async def hear(self) -> Message:
         message = await self.receive()
         if message["type"] == "http.disconnect" and self.status is None:
             self.scope["state"]["gone"] = True
+        self.heard_all = not message.get("more_body", False)
         return message
 
     async def say(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if message["status"] >= ERRORS:
+                await self.hear_out()
             self.status = message["status"]
             message["headers"] = [*message["headers"], *self.added_headers({name for name, _ in message["headers"]})]
         await self.send(message)
 
+    async def hear_out(self) -> None:
+        """Before a refusal. A client that waits to be told to send its body (100-continue) is not."""
+        names = {name for name, _ in self.scope["headers"]}
+        if self.heard_all or b"expect" in names or not names & {b"content-length", b"transfer-encoding"}:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                heard = 0
+                while not self.heard_all and heard < LINGER:
+                    heard += len((await self.hear()).get("body", b""))
+
     def added_headers(self, present: set[bytes]) -> list[tuple[bytes, bytes]]:
-        defaults = [(name, value) for name, value in DEFAULT_HEADERS.items() if name not in present]
-        return [*defaults, (b"x-correlation-id", self.correlation_id.encode())]
+        defaults = [(name, value) for name, value in ALWAYS.items() if name not in present]
+        allowance = self.scope["state"].get("allowance")
+        counted = allowance.headers() if allowance else []
+        return [*defaults, (b"x-correlation-id", self.correlation_id.encode()), *counted, *self.surroundings.headers(self.scope)]
+
+    async def allow(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """The answer to a preflight."""
+        await self.say({"type": "http.response.start", "status": 204, "headers": headers})
+        await self.say({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def refuse(self, error: Exception) -> None:
         """What even the framework did not catch."""
@@ -95,14 +150,14 @@ class Exchange:
         write("request", method=method, path=self.scope["path"][:256], route=route, status=status, seconds=round(seconds, 4))
 
 
-def observed(app: App) -> App:
+def observed(app: App, surroundings: Surroundings) -> App:
     """The app, seen from outside."""
 
     async def observing(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        exchange = Exchange(scope, send, receive, correlation_id_for(_header(scope, b"x-request-id")))
+        exchange = Exchange(surroundings, scope, send, receive, correlation_id_for(_header(scope, b"x-request-id")))
         traceparent = valid_traceparent(_header(scope, b"traceparent"))
         scope["state"] = {**scope.get("state", {}), "correlation_id": exchange.correlation_id, "traceparent": traceparent}
         with bound_contextvars(correlation_id=exchange.correlation_id):
@@ -113,7 +168,8 @@ def observed(app: App) -> App:
 
 async def _answered(app: App, exchange: Exchange) -> None:
     try:
-        await app(exchange.scope, exchange.hear, exchange.say)
+        allowed = exchange.surroundings.preflight(exchange.scope)
+        await (app(exchange.scope, exchange.hear, exchange.say) if allowed is None else exchange.allow(allowed))
     except Exception as error:
         if exchange.status is not None:
             raise

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from litestar import Router, delete, get, post
+from litestar import delete, get, post
 from litestar.params import FromPath, RawBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -36,8 +36,7 @@ from libs.common.domain.dead_letters import (
 from libs.common.domain.events import StageName
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.request_reply import ask
-from libs.common.runtime.settings import Secret
-from services.api.admin_access import only_with, operator_of
+from services.api.admin_access import operator_of
 from services.api.caller import Scope
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
@@ -86,9 +85,13 @@ class DiscardedAnswer(AdminAnswer, frozen=True, kw_only=True):
     discarded: Discarded
 
 
-MAY_REFUSE = (Code.UNAUTHORIZED, Code.RETRYABLE_ERROR)
+MAY_REFUSE = (Code.RETRYABLE_ERROR,)
 LISTS = Described(
-    summary="List the dead letters", gives=LettersAnswer, query=LettersQuery, scope=Scope.ADMIN, refuses=(Code.VALIDATION_FAILED, *MAY_REFUSE)
+    summary="List the dead letters",
+    gives=LettersAnswer,
+    query=LettersQuery,
+    scope=Scope.ADMIN,
+    refuses=(Code.VALIDATION_FAILED, *MAY_REFUSE),
 )
 SHOWS = Described(summary="Show a dead letter", gives=LetterAnswer, scope=Scope.ADMIN, refuses=(Code.NOT_FOUND, *MAY_REFUSE))
 REPLAYS_ONE = Described(
@@ -131,7 +134,7 @@ async def show_letter(seq: FromPath[str], api: Given, request: AnyRequest) -> Le
 @post("/api/admin/dlq/{seq:str}/replay", status_code=200, described=REPLAYS_ONE)
 async def replay_letter(seq: FromPath[str], api: Given, request: AnyRequest) -> ReplaysAnswer:
     """Its job runs on from the stage that failed; X-Operator names you in the job's history."""
-    answer = await _replayed(api, request, ReplayRequest(seq=_sequence(seq), by=operator_of(request.headers)))
+    answer = await _replayed(api, request, ReplayRequest(seq=_sequence(seq), by=operator_of(request)))
     for refused in answer.refused:
         raise _missing(refused) or Failure(Code.INVALID_STATE, refused.reason)
     return answer
@@ -142,23 +145,20 @@ async def replay_letters(body: RawBody, api: Given, request: AnyRequest) -> Repl
     """The same body as the NATS request clipstream.dlq.replay; those that can't run again are kept and told."""
     wish = decoded(ReplayRequest, body)
     named = wish.by if wish.by != OPERATOR else None
-    return await _replayed(api, request, replace(wish, by=operator_of(request.headers, named)))
+    return await _replayed(api, request, replace(wish, by=operator_of(request, named)))
 
 
 @delete("/api/admin/dlq/{seq:str}", status_code=200, described=DISCARDS)
 async def discard_letter(seq: FromPath[str], api: Given, request: AnyRequest) -> DiscardedAnswer:
     """Its job stays as it is, and its history tells who did it; X-Operator names you there."""
-    wish = DiscardRequest(seq=_sequence(seq), by=operator_of(request.headers))
+    wish = DiscardRequest(seq=_sequence(seq), by=operator_of(request))
     said = await _told(api, request, DISCARD, wish, DiscardAnswer)
     for refused in said.refused:
         raise _missing(refused) or Failure(Code.INTERNAL, refused.reason)
     return DiscardedAnswer(correlation_id=_id(request), discarded=said.discarded[0])
 
 
-def admin_routes(key: Secret) -> Router:
-    """All of them, for who has the key."""
-    routes = [list_letters, show_letter, replay_letters, replay_letter, discard_letter]
-    return Router(path="/", route_handlers=routes, guards=[only_with(key)])
+LETTER_ROUTES = (list_letters, show_letter, replay_letters, replay_letter, discard_letter)
 
 
 async def _replayed(api: Api, request: AnyRequest, wish: ReplayRequest) -> ReplaysAnswer:

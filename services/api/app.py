@@ -2,21 +2,28 @@
 
 from typing import TYPE_CHECKING, cast
 
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.di import Provide
+from litestar.routes import HTTPRoute
 
-from services.api.access import App, observed
-from services.api.admin import admin_routes
+from services.api.access import App, Surroundings, observed
+from services.api.admin import LETTER_ROUTES
+from services.api.admin_keys import KEY_ROUTES
 from services.api.cancels import cancel_job
-from services.api.context import Api
-from services.api.door import admitted
+from services.api.context import AnyRequest, Api
+from services.api.deletions import delete_job
 from services.api.edits import edit_subtitles
-from services.api.jobs import create_job, read_job, read_result, upload_job
+from services.api.job_events import follow_job
+from services.api.job_list import list_jobs
+from services.api.jobs import create_job, read_job, upload_job
 from services.api.probes import healthz, metrics, readyz
 from services.api.problems import HANDLERS
-from services.api.schema import openapi_json, schema_page
+from services.api.results import read_result
+from services.api.retries import retry_job
+from services.api.schema import asyncapi_json, openapi_json, schema_page
 from services.api.source_probe import probe_source
-from services.api.uploads import sign_upload
+from services.api.uploads import complete_upload, delete_upload, read_upload, sign_upload
+from services.api.webhooks.routes import WEBHOOK_ROUTES
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -26,16 +33,32 @@ JSON_LIMIT = 64 * 1024
 
 
 def create_app(api: Api) -> App:
-    jobs = [create_job, upload_job, read_job, read_result, cancel_job, edit_subtitles, sign_upload, probe_source]
-    admin = [admin_routes(api.settings.admin_key)] if api.settings.admin_enabled and api.settings.admin_key else []
-    public: list[ControllerRouterHandler] = [*jobs, *admin, healthz, readyz, openapi_json, schema_page]
-    litestar = Litestar(
+    """All that answers, as the server runs it."""
+    return observed(cast("App", routed(api)), Surroundings(api.settings.cors, api.settings.proxies))
+
+
+async def methods_told(request: AnyRequest) -> Response[None] | None:
+    """What OPTIONS answers: the framework's own answer knows only the first of the handlers that share a path."""
+    if request.method != "OPTIONS":
+        return None
+    path = request.scope["path_template"]
+    found = next(route for route in request.app.routes if isinstance(route, HTTPRoute) and route.path_format == path)
+    return Response(None, status_code=204, headers={"allow": ", ".join(sorted(found.methods))})
+
+
+def routed(api: Api) -> Litestar:
+    """The framework's part: the routes, the door before them, and how errors are answered."""
+    jobs = [create_job, upload_job, list_jobs, read_job, follow_job, read_result, cancel_job, retry_job, delete_job, edit_subtitles]
+    jobs += [sign_upload, read_upload, complete_upload, delete_upload, probe_source]
+    admin = [*LETTER_ROUTES, *KEY_ROUTES] if api.settings.admin_enabled else []
+    public: list[ControllerRouterHandler] = [*jobs, *WEBHOOK_ROUTES, *admin, healthz, readyz, openapi_json, asyncapi_json, schema_page]
+    return Litestar(
         [*public, metrics] if api.settings.metrics_on_api_port else public,
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},
-        guards=[admitted],
+        guards=[api.door.admitted],
+        before_request=methods_told,
         exception_handlers=HANDLERS,
         request_max_body_size=JSON_LIMIT,
         openapi_config=None,
         logging_config=None,
     )
-    return observed(cast("App", litestar))

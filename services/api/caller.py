@@ -24,8 +24,11 @@ class Caller:
     client: str = ""
     scopes: frozenset[Scope] = frozenset()
     key_id: UUID | None = None
+    key_name: str = ""
     max_active_jobs: int = 0
     """0: no limit."""
+    rate_limit: int = 0
+    """Requests of Scope.WRITE in one window; 0: no limit."""
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:

@@ -24,10 +24,10 @@ CANCELS = Described(
 @delete("/api/jobs/{job_id:str}", status_code=200, described=CANCELS)
 async def cancel_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> JobAnswer:
     """A job that runs again after its clip was done keeps the clip, and loses only what it was to get anew. Repeating it is harmless."""
-    job = living(await history_of(api, job_id))
+    job = living(await history_of(api, request, job_id))
     if not job.is_over:
         await _cancel(api, job)
-    history = await history_of(api, job_id)
+    history = await history_of(api, request, job_id)
     job = living(history)
     if not _is_cancelled(job):  # it was over before, or came to its end first
         raise Failure(Code.INVALID_STATE, f"the job is {job.status}; there is nothing to cancel")

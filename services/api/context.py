@@ -13,9 +13,16 @@ from nats.aio.client import Client
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
 from libs.common.runtime.object_store import ObjectStore
+from services.api.door import Door
+from services.api.event_streams import EventStreams
+from services.api.idempotency import IdempotencyKeys
 from services.api.intake import Intake
 from services.api.pressure import Pressure
+from services.api.queue import Queue
+from services.api.read_model import ReadModel
 from services.api.settings import ApiSettings
+from services.api.upload_rows import UploadRows
+from services.api.webhooks.office import Webhooks
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -30,7 +37,14 @@ class Api:
     health: Health
     intake: Intake
     pressure: Pressure
+    model: ReadModel
+    queue: Queue
+    uploads: UploadRows
+    idempotency: IdempotencyKeys
     nats: Client
+    door: Door
+    event_streams: EventStreams
+    webhooks: Webhooks
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
 

@@ -1,12 +1,153 @@
-"""The door that every matched route stands behind: who is it, and may they?"""
+"""The door that every matched route stands behind: who is it, may they, and have they asked too often?"""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 
-from services.api.caller import Caller
+from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.postgres import Pool
+from libs.common.runtime.settings import Secret
+from libs.common.runtime.telemetry import logger
+from services.api.authority import Authority
+from services.api.caller import Caller, Scope
+from services.api.client_address import client_name
+from services.api.guesses import Guesses
+from services.api.key_store import KeyStore
+from services.api.keys import Key, Pepper, credentials_in, derived
+from services.api.openapi import Described
+from services.api.rate_limits import RateLimits
+from services.api.settings import ApiSettings
+
+log = logger(__name__)
+Connection = ASGIConnection[Any, Any, Any, Any]
+NOBODY = Caller()
+ANYBODY = frozenset({Scope.WRITE, Scope.READ})
+"""What callers may do where keys are not asked for: never the operator's routes."""
+CHORES_SECONDS = 60.0
+SWEEP_EVERY = 10
+"""Rounds of chores after which old windows are swept."""
 
 
-def admitted(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    connection.state.caller = Caller()
+class Door:
+    """One process's. `keys` and `authority` are only where there is an API_SECRET."""
+
+    def __init__(self, settings: ApiSettings, pool: Pool) -> None:
+        self._settings, self._proxies = settings, settings.proxies
+        secret = settings.api_secret or Secret("")
+        self._address_key = derived(secret, b"clip addresses")
+        pepper = Pepper(secret)
+        self.keys = KeyStore(pool, pepper)
+        self.authority = Authority(self.keys, pepper, self._owner)
+        self.guesses = Guesses()
+        self.limits = RateLimits(pool, settings.rate_limit_window_sec)
+
+    async def admitted(self, connection: Connection, handler: BaseRouteHandler) -> None:
+        """The app's guard. Raises Failure: UNAUTHORIZED, FORBIDDEN, RATE_LIMITED, or RETRYABLE_ERROR while keys can't be looked up."""
+        needed = self._needed(connection, handler)
+        caller = NOBODY if needed is None else await self._caller(connection, needed)
+        connection.state.caller = caller
+        if needed is Scope.WRITE:
+            await self._count(connection, caller)
+
+    def _needed(self, connection: Connection, handler: BaseRouteHandler) -> Scope | None:
+        """A route that says nothing of itself is refused, but for the framework's own OPTIONS, which tell only the methods."""
+        said = handler.opt.get("described")
+        if isinstance(said, Described):
+            guarded = handler.opt.get("guarded_with_keys") and self._settings.enable_api_keys
+            return Scope.ADMIN if guarded else said.scope
+        if handler.opt.get("open_to_all") or connection.scope.get("method") == "OPTIONS":
+            return None
+        log.error("a route does not say whom it is for", route=connection.scope.get("path_template"))
+        raise Failure(Code.FORBIDDEN, "nobody may call this")
+
+    async def _caller(self, connection: Connection, needed: Scope) -> Caller:
+        if needed is not Scope.ADMIN and not self._settings.enable_api_keys:
+            return self._stranger(connection)
+        caller = await self._key_owner(connection)
+        if needed not in caller.scopes:
+            raise Failure(Code.FORBIDDEN, f"this needs a key with the scope {needed}")
+        return caller
+
+    async def _key_owner(self, connection: Connection) -> Caller:
+        """One answer for all that is wrong with a key. Guessing is over before it asks the database much."""
+        text = _key_in(connection.headers)
+        credentials = credentials_in(text)
+        if text and (credentials is None or not self.authority.knows(credentials)):
+            self.guesses.check(self._address(connection))
+        caller = await self.authority.caller(credentials) if credentials else None
+        if caller:
+            return caller
+        if text:
+            self.guesses.note(self._address(connection))
+        raise Failure(Code.UNAUTHORIZED, "this needs a valid API key")
+
+    async def _count(self, connection: Connection, caller: Caller) -> None:
+        """What is counted is told with the answer (access.py), whatever that will be."""
+        allowance = await self.limits.count(caller)
+        connection.state.allowance = allowance
+        if allowance and allowance.is_over:
+            raise allowance.refusal()
+
+    def _address(self, connection: Connection) -> str:
+        client = connection.scope.get("client")
+        forwarded = connection.headers.getall("x-forwarded-for", [])
+        return client_name(self._proxies.client(client[0] if client else None, forwarded), self._address_key)
+
+    def _stranger(self, connection: Connection) -> Caller:
+        limits = self._settings
+        return Caller(
+            client=self._address(connection),
+            scopes=ANYBODY,
+            max_active_jobs=limits.max_active_jobs_per_client,
+            rate_limit=limits.rate_limit_max,
+        )
+
+    def _owner(self, key: Key) -> Caller:
+        limits = self._settings
+        return Caller(
+            tenant=key.tenant,
+            client=f"key:{key.id}",
+            scopes=key.scopes,
+            key_id=key.id,
+            key_name=key.name,
+            max_active_jobs=limits.max_active_jobs_per_client if key.max_active_jobs is None else key.max_active_jobs,
+            rate_limit=limits.rate_limit_max if key.rate_limit is None else key.rate_limit,
+        )
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """While inside, the uses of keys are written down now and then, and windows that ended are forgotten."""
+        chores = asyncio.create_task(self._do_chores())
+        try:
+            yield
+        finally:
+            chores.cancel()
+            with suppress(Failure, TimeoutError):
+                async with asyncio.timeout(1):
+                    await self.authority.note_uses()
+
+    async def _do_chores(self) -> None:
+        """What fails is done the next time."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(CHORES_SECONDS)
+            rounds += 1
+            try:
+                await self.authority.note_uses()
+                if rounds % SWEEP_EVERY == 0:
+                    await self.limits.sweep()
+            except Failure as failure:
+                log.warning("chores of the keys wait", error=failure.message)
+            except Exception:
+                log.exception("chores of the keys broke")
+
+
+def _key_in(headers: Headers) -> str:
+    """RFC 6750 2.1, or our own header."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")

@@ -12,7 +12,7 @@ from libs.common.domain.events import Envelope, JobReplayed, StageName, replay_i
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
 from libs.common.domain.languages import UNDETERMINED
-from services.api.caller import Scope
+from services.api.caller import Caller, Scope, caller_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import JSON, Described
 from services.api.requests import MIB, Refused
@@ -31,7 +31,7 @@ EDITS = Described(
     location=True,
     refuses=(
         *(Code.VALIDATION_FAILED, Code.BAD_REQUEST, Code.NOT_FOUND, Code.GONE, Code.INVALID_STATE, Code.INPUT_TOO_LARGE),
-        *(Code.BACKPRESSURE, Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
+        *(Code.TOO_MANY_ACTIVE_JOBS, Code.BACKPRESSURE, Code.STORAGE_UNAVAILABLE, Code.RETRYABLE_ERROR),
     ),
 )
 MOST_BYTES = MIB
@@ -41,12 +41,12 @@ WAIT = "Wait until the job's status is done, then send the transcript again."
 @put("/api/jobs/{job_id:str}/subtitles", status_code=202, request_max_body_size=MOST_BYTES, described=EDITS)
 async def edit_subtitles(job_id: FromPath[str], body: RawBody, api: Given, request: AnyRequest) -> Response[JobAnswer]:
     """Its subtitles are made of this transcript, and burned in anew if the job asked for that. The same one twice is one edit."""
-    history = await history_of(api, job_id)
+    history = await history_of(api, request, job_id)
     job = living(history)
     edit = await asyncio.to_thread(_transcript, job, body, request.headers.get("content-type", JSON))
     if not _is_made(job, edit_source(edit)):
         with api.pressure.admitted():
-            history.append(await _put_back(api, job, edit))
+            history.append(await _put_back(api, caller_of(request), job, edit))
     answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(fold(history)), events=last_events(history))
     return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
@@ -73,7 +73,7 @@ def _is_made(job: Job, source: str) -> bool:
     return job.edit == source and job.status in {"processing", "done"} and not job.optional_failures
 
 
-async def _put_back(api: Api, job: Job, edit: bytes) -> Envelope:
+async def _put_back(api: Api, caller: Caller, job: Job, edit: bytes) -> Envelope:
     """The transcript first, then the fact, then the message: whatever is lost in between, a repeat or the reconciler makes up for."""
     cause = cause_for(job, StageName.ASR)
     if cause is None or not job.is_editable:
@@ -83,7 +83,9 @@ async def _put_back(api: Api, job: Job, edit: bytes) -> Envelope:
     replayed = JobReplayed(stage=StageName.ASR, by="edit", source=source)
     run = job.run + 1
     opening = replace(cause.followed_by(replayed, event_id=replay_id(cause.job_id, run), at=api.now()), run=run)
-    stored = await api.intake.reopen(opening, replace(cause, run=run), expires_at=job.expires_at)
+    stored = await api.intake.reopen(
+        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs, client=caller.client
+    )
     if stored.event != replayed:
         raise Failure(Code.INVALID_STATE, "another edit of this job came first", hint=WAIT)
     return stored

@@ -1,6 +1,7 @@
 """A new job on its way in, or one that runs again: written to the event store, which answers for it, and published in the background."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 from prometheus_client import Counter
@@ -11,6 +12,7 @@ from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import Bus
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
+from services.api.job_opening import JobOpening
 
 log = logger(__name__)
 JOBS_CREATED = Counter("clip_jobs_created_total", "Jobs taken on", ["source", "priority"])
@@ -19,20 +21,29 @@ JOBS_CREATED = Counter("clip_jobs_created_total", "Jobs taken on", ["source", "p
 class Intake:
     """The store is the outbox: what can't be published now, the janitor's reconciler publishes later."""
 
-    def __init__(self, store: EventStore, bus: Bus) -> None:
+    def __init__(self, store: EventStore, opening: JobOpening, bus: Bus) -> None:
         self._store = store
+        self._opening = opening
         self._bus = bus
         self._publishing: set[asyncio.Task[None]] = set()
 
-    async def take(self, envelope: Envelope) -> None:
-        """Returns when the job is safe. Raises Failure(outage="postgres"); it may yet have been written."""
-        await self._store.append(envelope)
-        fault_point("api", "stored", envelope.job_id)
-        self._send(envelope)
-        self._count(envelope)
+    async def take(self, envelopes: Sequence[Envelope], cap: int) -> None:
+        """Returns when the jobs of one request are safe, all of them. `cap`: how many the client may have under way, 0 for any number.
 
-    async def reopen(self, replayed: Envelope, cause: Envelope, *, expires_at: datetime | None) -> Envelope:
-        """A job that runs again from `cause` on: returns the event that opened this run, which may be another's; then nothing is sent."""
+        Raises Failure: TOO_MANY_ACTIVE_JOBS; outage="postgres", when they may yet have been written.
+        """
+        await self._opening.open(envelopes, cap)
+        for envelope in envelopes:
+            fault_point("api", "stored", envelope.job_id)
+            self._send(envelope)
+            self._count(envelope)
+
+    async def reopen(self, replayed: Envelope, cause: Envelope, *, expires_at: datetime | None, cap: int, client: str) -> Envelope:
+        """A job that runs again from `cause` on: returns the event that opened this run, which may be another's; then nothing is sent.
+
+        Raises Failure as `take` does.
+        """
+        await self._opening.reserve(replayed.job_id, client, cap)
         stored = await self._store.append(replayed, expires_at=expires_at)
         if stored.event == replayed.event:
             self._send(cause)

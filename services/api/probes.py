@@ -6,10 +6,18 @@ from litestar import MediaType, Response, get
 from msgspec import Meta
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from libs.common.domain.failures import Code
 from libs.common.runtime.health import Health
 from services.api.context import Given
 from services.api.openapi import Described
 from services.api.views import View
+
+COUNTS = Described(
+    summary="Prometheus metrics",
+    gives=str,
+    media_type="text/plain",
+    refuses=(Code.UNAUTHORIZED, Code.FORBIDDEN, Code.RATE_LIMITED, Code.RETRYABLE_ERROR),
+)
 
 
 class Alive(View, frozen=True, kw_only=True):
@@ -49,7 +57,7 @@ def readiness(health: Health) -> Readiness:
     )
 
 
-@get("/metrics", described=Described(summary="Prometheus metrics", gives=str, media_type="text/plain"), media_type=MediaType.TEXT)
+@get("/metrics", described=COUNTS, media_type=MediaType.TEXT, guarded_with_keys=True)
 async def metrics() -> Response[bytes]:
-    """The same text as on the internal port."""
+    """The same text as on the internal port. Where API keys are asked for, this needs one with the scope admin."""
     return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})

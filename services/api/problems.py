@@ -29,6 +29,7 @@ STATUS: dict[Code, int] = {
     Code.INVALID_STATE: 409,
     Code.GONE: 410,
     Code.INPUT_TOO_LARGE: 413,
+    Code.IDEMPOTENCY_KEY_REUSED: 422,
     Code.SOURCE_UNREADABLE: 422,
     Code.RANGE_OUTSIDE_SOURCE: 422,
     Code.OUTPUT_VERIFICATION_FAILED: 422,
@@ -78,8 +79,8 @@ def error_answer(failure: Failure, correlation_id: str, job_correlation_id: str 
 
 
 def _can_help(code: Code) -> bool:
-    """Asking again helps with all that is retryable, and with a result that is not there yet."""
-    return Failure(code, "").retryable or code is Code.NOT_READY
+    """Asking again helps with all that is retryable, with a result that is not there yet, and with an answer that is on its way."""
+    return Failure(code, "").retryable or code in {Code.NOT_READY, Code.CONFLICT}
 
 
 def headers_for(failure: Failure) -> dict[str, str]:

@@ -10,6 +10,7 @@ import msgspec
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import Abilities
 from services.api.bodies import NewUpload
+from services.api.webhooks.callback_url import CallbackRules
 
 MIB = 1024 * 1024
 
@@ -31,8 +32,12 @@ class Limits:
     coerce_min_duration: bool
     max_input_mb: int
     retention_hours: float
+    max_retention_hours: float
+    max_segments: int
     recogniser: Abilities
     """Of the model that transcribes."""
+    callbacks: CallbackRules | None = None
+    """None where there is nothing to sign webhooks with."""
 
     @property
     def largest(self) -> int:
@@ -49,23 +54,31 @@ def decoded(kind: type[Body], body: bytes) -> Body:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(None, "the body is not valid JSON", Code.BAD_REQUEST) from error
 
 
 def from_query(kind: type[Body], parameters: Mapping[str, str]) -> Body:
     """The query of a URL as a Struct. Raises Refused."""
+    for name, value in parameters.items():
+        if value.lower() == "null":  # to msgspec a None
+            raise Refused(name, f"{name} must be left out or have a value")
     try:
         return msgspec.convert(dict(parameters), kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
 
 
+JSON_FIELDS = {"metadata", "segments"}
+
+
 def from_form(fields: Mapping[str, str]) -> NewUpload:
     """The text fields of a multipart request as a Struct. Raises Refused."""
     values: dict[str, Any] = dict(fields)
-    if "metadata" in fields:
-        values["metadata"] = _json_field("metadata", fields["metadata"])
+    for name in JSON_FIELDS & fields.keys():
+        values[name] = _json_field(name, fields[name])
+    if "presets" in fields:
+        values["presets"] = [preset.strip() for preset in fields["presets"].split(",") if preset.strip()]
     try:
         return msgspec.convert(values, NewUpload, strict=False)
     except msgspec.ValidationError as error:
@@ -75,8 +88,8 @@ def from_form(fields: Mapping[str, str]) -> NewUpload:
 def _json_field(name: str, text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise Refused(name, f"{name} must be a JSON object") from error
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise Refused(name, f"{name} must be JSON") from error
 
 
 _PLACE = re.compile(r" - at .*?`\$\.((\w+)[^`]*)`$")

@@ -12,9 +12,8 @@ from libs.common.runtime.service import Connections, connections, stop_signal
 from libs.common.runtime.telemetry import logger
 from services.api.access import App
 from services.api.app import create_app
-from services.api.context import Api
-from services.api.intake import Intake
-from services.api.pressure import Pressure
+from services.api.assembly import assembled
+from services.api.protocol import EnvelopeProtocol
 from services.api.settings import ApiSettings
 
 log = logger(__name__)
@@ -22,8 +21,6 @@ NEEDED = ("postgres",)
 """Without NATS jobs are still taken, without S3 still answered for: a load balancer must not take that away."""
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than the 60 s of usual proxies, which else would send into a closing one."""
-LAST_PUBLISHES = 5.0
-"""Seconds that publishes under way get at the end; the reconciler repeats what they lose."""
 
 
 async def serve(settings: ApiSettings) -> None:
@@ -38,21 +35,16 @@ async def serve(settings: ApiSettings) -> None:
 @asynccontextmanager
 async def serving(settings: ApiSettings, to: Connections) -> AsyncIterator[str]:
     """Serve while inside; yields the base URL. OSError when the address is taken."""
-    intake = Intake(to.store, to.bus)
-    pressure = Pressure(settings.worker_queue_high_watermark, bus=to.bus, store=to.store, intake=intake)
-    app = create_app(
-        Api(settings=settings, store=to.store, objects=to.objects, health=to.health, intake=intake, pressure=pressure, nats=to.bus.client),
-    )
-    with _listening(settings.host, settings.port) as listener:
-        server = _Server(_config(app, settings))
-        running = asyncio.create_task(server.serve([listener]))
-        try:
-            async with pressure.watched():
-                yield f"http://{_netloc(settings.host)}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
-            await asyncio.wait([asyncio.create_task(intake.settled())], timeout=LAST_PUBLISHES)
+    async with assembled(settings, to) as api:
+        with _listening(settings.host, settings.port) as listener:
+            server = _Server(_config(create_app(api), settings))
+            running = asyncio.create_task(server.serve([listener]))
+            try:
+                async with api.event_streams.hub.opened():
+                    yield f"http://{_netloc(settings.host)}:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                await running
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -72,6 +64,7 @@ def _config(app: App, settings: ApiSettings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="on",
+        http=EnvelopeProtocol,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=settings.worker_shutdown_timeout_ms // 1000,

@@ -16,6 +16,8 @@ from services.api.requests import Refused
 from services.api.transcripts import GivenCue
 
 STAMPS = {"srt": r"\d{1,2}:\d{1,2}:\d{1,2}[.,]\d{1,3}", "vtt": r"(?:\d{2,4}:)?\d{2}:\d{2}\.\d{3}"}
+TAKEN_FOR_TIMES = STAMPS | {"vtt": r"(?:\d{0,4}:)?\d{2}:\d{2}\.\d{2,3}"}
+"""Two of these in a line are a cue's times to pysubs2, whatever stands between them."""
 SHAPES = {"srt": "00:00:01,000 --> 00:00:02,500", "vtt": "00:00:01.000 --> 00:00:02.500"}
 MOST_LINES = 20_000
 """Ten for each cue that is allowed."""
@@ -41,13 +43,14 @@ class _Sorted:
 
     def cue(self, number: int, timing: str) -> None:
         stamp = STAMPS[self.kind]
-        if not re.fullmatch(rf"\s*{stamp}\s*-->\s*{stamp}(?:\s.*)?", timing):
+        times = re.fullmatch(rf"\s*({stamp})\s*-->\s*({stamp})(?:\s.*)?", timing)
+        if times is None:
             raise _refused(number, f"the times of a cue are written {SHAPES[self.kind]}")
         self.places.append(number)
-        self.lines += ["", "0", timing]
+        self.lines += ["", "0", f"{times[1]} --> {times[2]}"]  # without the settings that may follow
 
     def text(self, number: int, line: str) -> None:
-        if len(re.findall(STAMPS[self.kind], line)) > 1:
+        if len(re.findall(TAKEN_FOR_TIMES[self.kind], line)) > 1:
             raise _refused(number, "two times in one line of text look like those of a cue; write --> between them, or leave one out")
         self.lines += [line.strip()] if line.strip() else []
 

@@ -1,9 +1,10 @@
 """A multipart request on its way to S3: parsed as it comes, never held in memory. The only file that knows the multipart parser."""
 
 import asyncio
+import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -44,6 +45,9 @@ class Upload:
     limit: int
     fields: dict[str, str] = field(default_factory=dict)
     key: str = ""
+    digest: Any = field(default_factory=hashlib.sha256)
+    """Of the file's bytes: what tells a repeated request from another one."""
+    is_used: bool = False
 
     async def read(self, events: Events) -> None:
         """Take the request to its end. Raises Refused."""
@@ -67,11 +71,30 @@ class Upload:
             raise Refused("file", "one request takes one file")
         self.key = new_upload_key(uuid4(), segment.filename or "")
         try:
-            size = await self.bucket.upload_stream(self.key, _content(events), _media_type(segment), self.limit)
+            size = await self.bucket.upload_stream(self.key, self._content(events), _media_type(segment), self.limit)
         except Failure as failure:
             raise _too_large() if failure.code is Code.INPUT_TOO_LARGE else failure from failure
         if size == 0:
             raise Refused("file", "the file is empty")
+
+    async def _content(self, events: Events) -> AsyncIterator[bytes]:
+        async for chunk in _content(events):
+            self.digest.update(chunk)
+            yield chunk
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """For who hands it to a job. With the database away the job may yet have been written: then the file stays too."""
+        self.is_used = True
+        try:
+            yield
+        except Failure as failure:
+            self.is_used = failure.outage is not None
+            raise
+
+    async def discard_unused(self) -> None:
+        if not self.is_used:
+            await self.discard()
 
     async def discard(self) -> None:
         """Leave nothing behind. What can't be removed now, the janitor sweeps."""

@@ -10,8 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from libs.common.domain.events import AnyEvent, ClipsRequested, Envelope, Priority, StageName, type_of
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job
-from libs.common.domain.probing import Format, ProbeAnswer
-from libs.common.domain.values import Accuracy, AudioTrack, CutPath, Notice, SourceType, SubtitleStyle, SubtitleTask, VideoTrack
+from libs.common.domain.values import Accuracy, CutPath, Notice, Preset, Rendition, Segment, SourceType, SubtitleStyle, SubtitleTask
 
 Status = Literal["queued", "processing", "done", "failed", "cancelled"]
 StageWord = Literal["queued", "resolving", "clipping", "transcribing", "burning"]
@@ -38,10 +37,12 @@ class AcceptedJob(View, frozen=True, kw_only=True):
 
 
 class Accepted(View, frozen=True, kw_only=True):
-    """The job was taken on; Location says where its status is."""
+    """The job was taken on; Location says where its status is. For several segments there is a job each, and Location lists them."""
 
     correlation_id: str
     job: AcceptedJob
+    jobs: Annotated[tuple[AcceptedJob, ...] | UnsetType, Meta(description="One a segment, in their order; `job` is the first.")] = UNSET
+    group_id: Annotated[UUID | UnsetType, Meta(description="What the jobs of one request have in common.")] = UNSET
 
 
 class JobError(View, frozen=True, kw_only=True):
@@ -61,7 +62,14 @@ class JobView(View, frozen=True, kw_only=True):
     actual_start: Annotated[float | UnsetType, Meta(description="Seconds, as cut.")] = UNSET
     actual_end: Annotated[float | UnsetType, Meta(description="Seconds, as cut.")] = UNSET
     cut_path: Annotated[CutPath | UnsetType, Meta(description="How the clip was cut.")] = UNSET
+    segments: Annotated[tuple[Segment, ...] | UnsetType, Meta(description="Of a joined clip, in seconds, in the order shown.")] = UNSET
+    group_id: UUID | UnsetType = UNSET
+    queue_position: Annotated[Annotated[int, Meta(ge=1)] | UnsetType, Meta(description="Of a queued job: 1 is next.")] = UNSET
+    estimated_seconds: Annotated[
+        float | UnsetType, Meta(description="Until it is done, as things go just now; absent where nothing tells.")
+    ] = UNSET
     accuracy: Accuracy
+    presets: tuple[Preset, ...] | UnsetType = UNSET
     priority: Priority
     attempts: Annotated[int, Meta(description="Attempts of the current stage.")]
     with_subtitles: bool
@@ -77,6 +85,8 @@ class JobView(View, frozen=True, kw_only=True):
     result_vtt_key: str | UnsetType = UNSET
     result_text_key: str | UnsetType = UNSET
     result_json_key: str | UnsetType = UNSET
+    result_thumbnail_key: str | UnsetType = UNSET
+    renditions: tuple[Rendition, ...] | UnsetType = UNSET
     warnings: Annotated[tuple[Notice, ...] | UnsetType, Meta(description="What went wrong without costing the clip.")] = UNSET
     error: Annotated[JobError | UnsetType, Meta(description="Why the job failed.")] = UNSET
     metadata: dict[str, str] | UnsetType = UNSET
@@ -98,86 +108,25 @@ class JobAnswer(View, frozen=True, kw_only=True):
     events: Annotated[tuple[EventView, ...], Meta(description="The last 10, oldest first.")]
 
 
-class SignedFile(View, frozen=True, kw_only=True):
-    key: str
-    url: Annotated[str, Meta(description="Signed: whoever has it can read the file until it expires.")]
+class Outlook(msgspec.Struct, frozen=True):
+    """A job's place in the queue, from 1, and the seconds until it is done; None where that can't be told."""
+
+    position: int | None = None
+    seconds: float | None = None
 
 
-class Result(View, frozen=True, kw_only=True):
-    id: UUID
-    video: SignedFile
-    burned_video: SignedFile | UnsetType = UNSET
-    srt: SignedFile | UnsetType = UNSET
-    vtt: SignedFile | UnsetType = UNSET
-    text: SignedFile | UnsetType = UNSET
-    json: Annotated[SignedFile | UnsetType, Meta(description="Cues and words with their times; can be edited and put back.")] = UNSET
+NO_OUTLOOK = Outlook()
 
 
-class ResultAnswer(View, frozen=True, kw_only=True):
-    correlation_id: str
-    result: Result
-
-
-class UploadTicket(View, frozen=True, kw_only=True):
-    """Send the file's bytes to `url` with exactly this method and these headers; then create the job with `uploadKey`."""
-
-    upload_key: str
-    url: str
-    method: str
-    headers: dict[str, str]
-    expires_at: datetime
-
-
-class ProbeView(View, frozen=True, kw_only=True):
-    accepted: Annotated[bool, Meta(description="Whether a job on this source, with this range if one was named, would be taken on.")]
-    refusal: Annotated[JobError | UnsetType, Meta(description="What the job would fail with.")] = UNSET
-    title: str | UnsetType = UNSET
-    duration: Annotated[float | UnsetType, Meta(description="Seconds.")] = UNSET
-    size: Annotated[int | UnsetType, Meta(description="Bytes of the whole source.")] = UNSET
-    container: Annotated[
-        str | UnsetType, Meta(description="The format, by ffmpeg's name: mov (MP4 too), matroska (WebM too), mpegts …")
-    ] = UNSET
-    video: VideoTrack | UnsetType = UNSET
-    audio: AudioTrack | UnsetType = UNSET
-    formats: Annotated[tuple[Format, ...] | UnsetType, Meta(description="What the site offers; the operator's settings choose.")] = UNSET
-    keyframes: Annotated[
-        tuple[float, ...] | UnsetType,
-        Meta(description="Seconds of the keyframes near start and end: a fast cut begins at the last before start."),
-    ] = UNSET
-    section: Annotated[bool, Meta(description="Only the part that is asked for would be fetched, not the whole source.")]
-
-
-class ProbeAnswerView(View, frozen=True, kw_only=True):
-    correlation_id: str
-    probe: ProbeView
-
-
-def probe_view(found: ProbeAnswer) -> ProbeView:
-    refusal = found.refusal.failure if found.refusal else None
-    return ProbeView(
-        accepted=refusal is None,
-        refusal=job_error(refusal) if refusal else UNSET,
-        title=found.title or UNSET,
-        duration=_known(found.duration),
-        size=_known(found.size),
-        container=found.container or UNSET,
-        video=found.video or UNSET,
-        audio=found.audio or UNSET,
-        formats=found.formats or UNSET,
-        keyframes=found.keyframes or UNSET,
-        section=found.section,
-    )
-
-
-def _known(value: Value | None) -> Value | UnsetType:
+def known(value: Value | None) -> Value | UnsetType:
     return UNSET if value is None else value
 
 
-def accepted_job(envelope: Envelope, requested: ClipsRequested) -> AcceptedJob:
-    return AcceptedJob(id=envelope.job_id, status="queued", progress=0.0, expires_at=requested.expires_at)
+def accepted_job(job_id: UUID, requested: ClipsRequested) -> AcceptedJob:
+    return AcceptedJob(id=job_id, status="queued", progress=0.0, expires_at=requested.expires_at)
 
 
-def job_view(job: Job) -> JobView:
+def job_view(job: Job, outlook: Outlook = NO_OUTLOOK) -> JobView:
     """Of a job that was requested and has not expired."""
     asked, clip, made = job.requested, job.clip, job.subtitles
     assert job.id and asked and job.created_at and job.updated_at  # noqa: PT018, S101  every requested job has them
@@ -192,7 +141,12 @@ def job_view(job: Job) -> JobView:
         actual_start=clip.actual_start if clip else UNSET,
         actual_end=clip.actual_end if clip else UNSET,
         cut_path=clip.cut_path if clip else UNSET,
+        segments=asked.segments or UNSET,
+        group_id=asked.group_id or UNSET,
+        queue_position=known(outlook.position),
+        estimated_seconds=known(outlook.seconds),
         accuracy=asked.accuracy,
+        presets=asked.presets or UNSET,
         priority=job.priority,
         attempts=job.attempts_of(job.stage, job.run) if job.stage else 0,
         with_subtitles=asked.with_subtitles,
@@ -208,6 +162,8 @@ def job_view(job: Job) -> JobView:
         result_vtt_key=(made and made.vtt_key) or UNSET,
         result_text_key=(made and made.text_key) or UNSET,
         result_json_key=(made and made.json_key) or UNSET,
+        result_thumbnail_key=(clip and clip.thumbnail_key) or UNSET,
+        renditions=(clip and clip.renditions) or UNSET,
         warnings=job.warnings or UNSET,
         error=job_error(job.error) if job.error else UNSET,
         metadata=asked.metadata or UNSET,
@@ -235,7 +191,7 @@ def last_events(history: list[Envelope]) -> tuple[EventView, ...]:
     return tuple(EventView(ts=envelope.at, type=type_of(envelope.event), data=_data(envelope.event)) for envelope in history[-LAST_EVENTS:])
 
 
-PRIVATE = frozenset({"type", "worker", "sequence", "callbackUrl", "sourceUrl"})
+PRIVATE = frozenset({"type", "worker", "sequence", "callbackUrl", "sourceUrl", "tenant", "client", "fetch", "sections"})
 """The type stands beside the data; our hosts are nobody's business; a URL may carry a secret."""
 
 

@@ -1,7 +1,9 @@
 """Memory for windows and clips, used again and again: fresh pages cost more CPU than all else in a copy."""
 
+import asyncio
 import mmap
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -58,6 +60,14 @@ def linked(files: Pool[MemoryFile], name: Path, size: int) -> Iterator[None]:
         finally:
             if file:
                 name.unlink(missing_ok=True)
+
+
+async def kept(path: Path, to: Path) -> None:
+    """What is at `path`, in memory or not, as a file that lasts as long as its folder."""
+    if path.is_symlink():
+        await asyncio.to_thread(shutil.copyfile, path, to)
+    else:
+        path.replace(to)
 
 
 def windows() -> Pool[mmap.mmap]:

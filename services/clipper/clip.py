@@ -17,3 +17,6 @@ class Clip:
     duration: float
     has_video: bool
     has_audio: bool
+    frames: tuple[float, ...]
+    """When each is shown, in seconds of the clip's own time."""
+    poster: bytes | None

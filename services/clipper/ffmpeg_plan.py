@@ -20,11 +20,11 @@ SUBTITLES = "subs.ass"
 FONTS = "fonts"
 FONTS_CONFIG = "fonts.conf"
 
-_GLOBAL = ("-hide_banner", "-nostdin", "-v", "error", "-y")
-_PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.5")
-_CLEAN: dict[str, Any] = {"map_metadata": "-1", "map_chapters": "-1", "dn": None, "sn": None}
+GLOBAL = ("-hide_banner", "-nostdin", "-v", "error", "-y")
+PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.5")
+CLEAN: dict[str, Any] = {"map_metadata": "-1", "map_chapters": "-1", "dn": None, "sn": None}
 """Nothing of the source but picture and sound: no titles, chapters, data, fonts."""
-_MP4: dict[str, Any] = {"f": "mp4", "movflags": "+faststart+negative_cts_offsets"}
+MP4: dict[str, Any] = {"f": "mp4", "movflags": "+faststart+negative_cts_offsets"}
 """Index first; and frames that begin at zero without an edit list, for the players that ignore those."""
 _COPY_SHIFT = 0.001
 _LARGEST_SHIFT = 0.016
@@ -67,7 +67,7 @@ class Edge:
 def cut_command(url: str, media: Media, plan: CutPlan, encoding: Encoding, *, output: str = CLIP) -> list[str]:
     options = _copied(plan) if plan.how == "copy" else _encoded(media, plan, encoding)
     source = _source(url, media, plan, encoding, shift=_shift(plan))
-    return [encoding.program, *_GLOBAL, *_PROGRESS, *_clock(media), *_to_mp4(source, _maps(media, plan), output, options)]
+    return [encoding.program, *GLOBAL, *PROGRESS, *_clock(media), *_to_mp4(source, _maps(media, plan), output, options)]
 
 
 def window_command(url: str, media: Media, since: float | None, until: float, zero: float, encoding: Encoding, *, audio: bool) -> list[str]:
@@ -75,21 +75,21 @@ def window_command(url: str, media: Media, since: float | None, until: float, ze
 
     `zero` is whole, and before all of them; so every clock can tell it, and none counts below zero.
     """
-    seek: dict[str, Any] = {} if since is None else {"ss": _seconds(since)}
-    source = _input(url, media.container, encoding, **seek, seek_timestamp="1", noaccurate_seek=None, itsoffset=_seconds(-zero))
+    seek: dict[str, Any] = {} if since is None else {"ss": seconds(since)}
+    source = opened(url, media.container, encoding, **seek, seek_timestamp="1", noaccurate_seek=None, itsoffset=seconds(-zero))
     picture = media.video_stream
     selectors = [str(index) for index in (picture and picture.index, media.audio_index if audio else None) if index is not None]
     timescale = {"video_track_timescale": str(picture.time_base.denominator)} if picture and picture.time_base.numerator == 1 else {}
     tag = {"tag:v": "hvc1"} if media.video and media.video.codec == "hevc" else {}
-    options = {**_CLEAN, "c": "copy", "to": _seconds(until - zero), "f": "mp4", "movie_timescale": WINDOW_TIMESCALE, **timescale, **tag}
+    options = {**CLEAN, "c": "copy", "to": seconds(until - zero), "f": "mp4", "movie_timescale": WINDOW_TIMESCALE, **timescale, **tag}
     arguments = ffmpeg.output(*(source[selector] for selector in selectors), WINDOW, **options).get_args()
-    return [encoding.program, *_GLOBAL, *_PROGRESS, "-copyts", *arguments]
+    return [encoding.program, *GLOBAL, *PROGRESS, "-copyts", *arguments]
 
 
 def edge_command(edge: Edge, first: int, after: int, timescale: int, encoding: Encoding) -> list[str]:
     """Writes the edge's output: its source's frames of ticks [first, after), each for its own time; and its thumb, the first of them."""
     kept = (
-        _input(edge.source, "mov", encoding)["v:0"].filter("trim", start_pts=first, end_pts=after).filter("setpts", "PTS-STARTPTS").split()
+        opened(edge.source, "mov", encoding)["v:0"].filter("trim", start_pts=first, end_pts=after).filter("setpts", "PTS-STARTPTS").split()
     )
     thumb = kept[1].filter("trim", end_frame=1).filter("scale", PICTURE_WIDTH, PICTURE_HEIGHT, flags="area").filter("format", "gray")
     options = {
@@ -103,11 +103,11 @@ def edge_command(edge: Edge, first: int, after: int, timescale: int, encoding: E
         **edge.options,
     }
     outputs = ffmpeg.merge_outputs(ffmpeg.output(kept[0], edge.output, **options), ffmpeg.output(thumb, edge.thumb, f="rawvideo"))
-    return [encoding.program, *_GLOBAL, *_PROGRESS, "-copyts", *outputs.get_args()]
+    return [encoding.program, *GLOBAL, *PROGRESS, "-copyts", *outputs.get_args()]
 
 
 def _to_mp4(source: Any, selectors: list[str], output: str, options: dict[str, Any]) -> list[str]:
-    arguments: list[str] = ffmpeg.output(*(source[selector] for selector in selectors), output, **_CLEAN, **_MP4, **options).get_args()
+    arguments: list[str] = ffmpeg.output(*(source[selector] for selector in selectors), output, **CLEAN, **MP4, **options).get_args()
     return arguments
 
 
@@ -121,13 +121,13 @@ def _clock(media: Media) -> tuple[str, ...]:
 
 def _source(url: str, media: Media, plan: CutPlan, encoding: Encoding, *, shift: float) -> Any:
     """The source, whose second `plan.origin` is `shift`, read from the keyframe that the clip needs."""
-    seek: dict[str, Any] = {} if plan.seek is None else {"ss": _seconds(plan.seek)}
+    seek: dict[str, Any] = {} if plan.seek is None else {"ss": seconds(plan.seek)}
     zero = 0.0 if _clock(media) else plan.seek or 0.0
-    offset = _seconds(zero - plan.origin + shift)
-    return _input(url, media.container, encoding, **seek, seek_timestamp="1", noaccurate_seek=None, itsoffset=offset)
+    offset = seconds(zero - plan.origin + shift)
+    return opened(url, media.container, encoding, **seek, seek_timestamp="1", noaccurate_seek=None, itsoffset=offset)
 
 
-def _input(url: str, demuxer: str, encoding: Encoding, **options: Any) -> Any:
+def opened(url: str, demuxer: str, encoding: Encoding, **options: Any) -> Any:
     guarded = {**input_options(url, demuxer), "threads": str(encoding.threads), **options}
     return ffmpeg.input(url, **guarded)  # type: ignore[no-untyped-call]  # the library has no types
 
@@ -146,7 +146,7 @@ def _shift(plan: CutPlan) -> float:
 def _copied(plan: CutPlan) -> dict[str, Any]:
     """Sound alone; it ends about with the packet that is nearest to the clip's end."""
     stop = plan.audio_end - _LARGEST_SHIFT + _COPY_SHIFT
-    return {"c:a": "copy", "copypriorss": "0", "t": _seconds(stop), "output_ts_offset": _seconds(-_COPY_SHIFT)}
+    return {"c:a": "copy", "copypriorss": "0", "t": seconds(stop), "output_ts_offset": seconds(-_COPY_SHIFT)}
 
 
 def _encoded(media: Media, plan: CutPlan, encoding: Encoding) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _encoded(media: Media, plan: CutPlan, encoding: Encoding) -> dict[str, Any]:
 
 def _video_encoded(media: Media, plan: CutPlan, encoding: Encoding) -> dict[str, Any]:
     """The edges lie between frames, so no rounding takes one too many; a held first frame is moved to zero."""
-    trim = f"trim=start={_seconds(plan.first_edge)}:end={_seconds(plan.last_edge)}"
+    trim = f"trim=start={seconds(plan.first_edge)}:end={seconds(plan.last_edge)}"
     held = ["setpts=if(eq(N\\,0)\\,0\\,PTS)"] if plan.is_held else []
     even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if media.video and (media.video.width % 2 or media.video.height % 2) else []
     return {"filter:v": ",".join([trim, *held, *even]), **_x264(media, encoding)}
@@ -183,7 +183,7 @@ def _audio_encoded(media: Media, plan: CutPlan) -> dict[str, Any]:
     """
     channels = media.audio.channels if media.audio else _STEREO
     return {
-        "filter:a": f"atrim=start=0:end={_seconds(plan.audio_end)},aresample=async=1:min_hard_comp=0.01:first_pts=0",
+        "filter:a": f"atrim=start=0:end={seconds(plan.audio_end)},aresample=async=1:min_hard_comp=0.01:first_pts=0",
         "c:a": "aac",
         "b:a": "192k" if channels <= _STEREO else "384k",
         **({"ac": str(_STEREO)} if channels > _SURROUND else {}),
@@ -197,15 +197,15 @@ def burn_command(media: Media, encoding: Encoding, *, is_hdr: bool = False, orig
     `original_size`: of a picture whose pixels are not square, its size in such as are, for letters as wide as they should be.
     """
     squared = f":original_size={original_size[0]}x{original_size[1]}" if original_size else ""
-    picture = {**_x264(media, encoding), **(_x265_of_ten_bits(encoding) if is_hdr else {})}
+    picture = {**_x264(media, encoding), **(x265_of_ten_bits(encoding) if is_hdr else {})}
     options = {"filter:v": f"ass=filename={SUBTITLES}{squared}", **picture, "c:a": "copy"}
     selectors = [str(index) for index in (media.video_stream and media.video_stream.index, media.audio_index) if index is not None]
     environment = ("env", "FONTCONFIG_PATH=.", f"FONTCONFIG_FILE={FONTS_CONFIG}")
-    source = _input(CLIP, "mov", encoding)
-    return [*environment, encoding.program, *_GLOBAL, *_PROGRESS, *_to_mp4(source, selectors, BURNED, options)]
+    source = opened(CLIP, "mov", encoding)
+    return [*environment, encoding.program, *GLOBAL, *PROGRESS, *_to_mp4(source, selectors, BURNED, options)]
 
 
-def _x265_of_ten_bits(encoding: Encoding) -> dict[str, Any]:
+def x265_of_ten_bits(encoding: Encoding) -> dict[str, Any]:
     return {
         "c:v": "libx265",
         "pix_fmt": "yuv420p10le",
@@ -226,14 +226,14 @@ def source_thumb_command(url: str, media: Media, plan: CutPlan, encoding: Encodi
     """The source's frame at the clip's zero, tiny and gray, as raw bytes on stdout."""
     source = _source(url, media, plan, encoding, shift=0.0)
     index = str(media.video_stream.index) if media.video_stream else "v:0"
-    return _thumb(encoding, source[index], f"trim=start={_seconds(plan.first_edge)},", _clock(media))
+    return _thumb(encoding, source[index], f"trim=start={seconds(plan.first_edge)},", _clock(media))
 
 
 def _thumb(encoding: Encoding, stream: Any, trim: str = "", clock: tuple[str, ...] = ()) -> list[str]:
     picture = f"{trim}scale={PICTURE_WIDTH}:{PICTURE_HEIGHT}:flags=area,format=gray"
     arguments = ffmpeg.output(stream, "-", **{"f": "rawvideo", "frames:v": "1", "fps_mode": "passthrough", "filter:v": picture}).get_args()
-    return [encoding.program, *_GLOBAL, *clock, *arguments]
+    return [encoding.program, *GLOBAL, *clock, *arguments]
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
     return f"{round(value, 6) + 0.0:.6f}"  # plus zero, for zero has a sign

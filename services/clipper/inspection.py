@@ -15,11 +15,14 @@ import msgspec
 from av.container import InputContainer
 from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from libs.common.runtime.media import UNKNOWN_CODEC, input_options
 from libs.common.runtime.warm_process import serve
-from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH, Inspect, Inspected, Look, Looked
+from services.clipper.decoded_whole import decoded_whole
+from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH, UNSPECIFIED, Inspect, Inspected, Look, Looked
+from services.clipper.poster import moments, poster
 
 MOST_COMPLAINTS = 2_000
 """Characters."""
@@ -29,12 +32,15 @@ SOUND_PACKETS = 4
 """Decoded at the sound's beginning: enough to tell a wrong configuration of its decoder."""
 INDEPENDENT = frozenset({"aac", "ac3", "eac3", "opus", "flac", "alac"})
 """Audio of which any packet may be the first; MP3 borrows bits from packets that a cut leaves behind."""
+SIDEWAYS = (90, 270)
 LENGTH_SIZE_AT = {"h264": 4, "hevc": 21}
 """Where lengthSizeMinusOne stands in avcC and hvcC (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1)."""
 
 # An MP4's index says all that is asked at the opening: nothing is decoded for it, and no time guessed.
 _AS_WRITTEN = {"probesize": "32", "skip_frame": "all", "fflags": "+noparse+nofillin"}
 _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
+_QUICK = _STRICT | {"skip_loop_filter": "all"}
+"""For a picture that is made smaller: the edges of blocks, which that filter would smooth, are lost in it anyway."""
 _MP4 = "mov"
 
 
@@ -44,6 +50,14 @@ class Sample(NamedTuple):
     shown: int
     decoded: int
     is_key: bool
+
+
+class Shown(NamedTuple):
+    """What a decoded picture says of itself: by how many degrees it is to be turned clockwise, and of its colours (H.273)."""
+
+    rotation: int = 0
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
 
 
 class Run(NamedTuple):
@@ -69,6 +83,8 @@ def _complain(complaint: object) -> None:
 
 def _found(asked: Inspect) -> Inspected:
     try:
+        if asked.form != _MP4:
+            return decoded_whole(asked.path, asked.form)
         with _opened(asked.path) as file:
             return _read(file, asked)
     except MemoryError:
@@ -87,7 +103,9 @@ def _read(file: InputContainer, asked: Inspect) -> Inspected:
     video, audio = next(iter(file.streams.video), None), next(iter(file.streams.audio), None)
     samples = _samples(file, video) if video else []
     sounds = [entry.timestamp for entry in audio.index_entries] if audio else []
-    looks = [_looked(asked.path, look, samples) if samples else (Looked(), 0) for look in asked.looks]
+    looks = [_looked(asked.path, look, samples) if samples else (Looked(), Shown()) for look in asked.looks]
+    shown = next((shown for looked, shown in looks if looked.picture), Shown())
+    stretch = float(video.sample_aspect_ratio or 1) if video else 1.0
     if audio:
         _listen(file, audio)
     return Inspected(
@@ -99,10 +117,15 @@ def _read(file: InputContainer, asked: Inspect) -> Inspected:
         codecs=tuple(_codec(stream) for stream in file.streams),
         width=video.width if video and video.codec_context else 0,
         height=video.height if video and video.codec_context else 0,
-        rotation=next((rotation for _, rotation in looks if rotation), 0),
+        rotation=shown.rotation,
+        transfer=shown.transfer,
+        matrix=shown.matrix,
+        stretch=stretch,
+        channels=audio.codec_context.channels if audio and audio.codec_context else 0,
         first_is_key=bool(samples) and samples[0].is_key,
         is_monotonic=_rise([sample.decoded for sample in samples]) and _rise(sounds),
         looks=tuple(looked for looked, _ in looks),
+        poster=_poster(asked.path, samples, stretch) if asked.poster and samples else None,
     )
 
 
@@ -177,20 +200,41 @@ def _listen(file: InputContainer, audio: Stream) -> None:
         packet.decode()
 
 
-def _looked(path: str, look: Look, samples: Sequence[Sample]) -> tuple[Looked, int]:
-    """What the look shows, and by how many degrees it is to be turned. The file is opened anew: as by a player that jumps there."""
-    picture, decoded, turn = None, 0, 0
+def _looked(path: str, look: Look, samples: Sequence[Sample]) -> tuple[Looked, Shown]:
+    """What the look shows, and what that says of itself. The file is opened anew: as by a player that jumps there."""
+    picture, decoded, shown = None, 0, Shown()
     try:
         with _opened(path) as file:
             for frame, at in _wanted(file, look, samples):
                 decoded += not frame.is_corrupt
                 if abs(at - look.at) <= GRACE:
-                    picture, turn = _tiny(frame), -frame.rotation % 360
+                    shown = Shown(-frame.rotation % 360, int(frame.color_trc), int(frame.colorspace))
+                    picture = _tiny(frame, shown.rotation if look.upright else 0)
     except MemoryError:
         raise
     except av.FFmpegError as error:
         _complain(error.strerror)
-    return Looked(picture, decoded), turn
+    return Looked(picture, decoded), shown
+
+
+def _poster(path: str, samples: Sequence[Sample], stretch: float) -> bytes | None:
+    """None where none can be made: of what libav says then nothing counts against the clip."""
+    clocks = moments([sample.shown for sample in samples], [sample.shown for sample in samples if sample.is_key])
+    with av.logging.Capture():
+        try:
+            return poster((frame for at in clocks for frame in _pictured(path, at, samples)), stretch)
+        except (av.FFmpegError, ValueError, MemoryError):
+            return None
+
+
+def _pictured(path: str, at: int, samples: Sequence[Sample]) -> Iterator[VideoFrame]:
+    """The picture shown at this tick; none where it doesn't decode."""
+    try:
+        with _opened(path) as file:
+            run = run_of(samples, at, 1)
+            yield from (frame for frame in (_frames(file, file.streams.video[0], run, _QUICK) if run else ()) if frame.pts == at)
+    except av.FFmpegError:
+        return
 
 
 def _wanted(file: InputContainer, look: Look, samples: Sequence[Sample]) -> Iterator[tuple[VideoFrame, float]]:
@@ -213,11 +257,11 @@ def run_of(samples: Sequence[Sample], since: float, frames: int) -> Run | None:
     return Run(first, samples[places[-1]], tuple(wanted)) if first else None
 
 
-def _frames(file: InputContainer, video: VideoStream, run: Run) -> Iterator[VideoFrame]:
+def _frames(file: InputContainer, video: VideoStream, run: Run, options: dict[str, str] = _STRICT) -> Iterator[VideoFrame]:
     """Pictures shown before the keyframe but decoded after it need what lies before it: they are left out, as in any seek."""
     _only(file, video)
     video.thread_count = 1
-    video.options = dict(_STRICT)
+    video.options = dict(options)
     file.seek(run.first.decoded, stream=video)
     for packet in file.demux(video):
         if packet.dts is None or packet.pts is None or packet.dts > run.last.decoded:
@@ -227,11 +271,16 @@ def _frames(file: InputContainer, video: VideoStream, run: Run) -> Iterator[Vide
     yield from video.decode(None)
 
 
-def _tiny(frame: VideoFrame) -> bytes:
-    small = frame.reformat(PICTURE_WIDTH, PICTURE_HEIGHT, "gray", interpolation="AREA", threads=1)
-    plane = small.planes[0]
-    rows, stride = bytes(plane), plane.line_size
-    return b"".join(rows[row * stride : row * stride + PICTURE_WIDTH] for row in range(PICTURE_HEIGHT))
+def _tiny(frame: VideoFrame, turn: int) -> bytes:
+    """Turned clockwise by these degrees, if they are quarters."""
+    width, height = (PICTURE_HEIGHT, PICTURE_WIDTH) if turn in SIDEWAYS else (PICTURE_WIDTH, PICTURE_HEIGHT)
+    # One matrix on both sides: luma is compared as it is stored, whatever the file says or does not say of its colours.
+    plane = frame.reformat(width, height, "gray", Colorspace.ITU601, Colorspace.ITU601, "AREA", threads=1).planes[0]
+    data, stride = bytes(plane), plane.line_size
+    rows = [data[row * stride : row * stride + width] for row in range(height)]
+    for _ in range(round(turn / 90) % 4):
+        rows = [bytes(column) for column in zip(*reversed(rows), strict=True)]
+    return b"".join(rows)
 
 
 def _answer(request: bytes) -> bytes:

@@ -34,6 +34,11 @@ class Expected:
     has_video: bool
     has_audio: bool
     sights: tuple[Sight, ...] = ()
+    sound_end: float | None = None
+    """Where sound is heard from the beginning on, without an end before this. None: not looked at."""
+    size: tuple[int, int] | None = None
+    """Width and height of the picture as it is stored. None: any."""
+    is_mp4: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,10 @@ class Found:
     complaints: str
     boxes: tuple[str, ...]
     sights: tuple[bytes | None, ...] = ()
+    sound: tuple[float, float] | None = None
+    picture_size: tuple[int, int] = (0, 0)
+    poster: bytes | None = None
+    """Nothing to be checked: a picture of it, if one was asked for and could be made."""
 
 
 def faults(expected: Expected, found: Found) -> tuple[str, ...]:
@@ -63,8 +72,10 @@ def faults(expected: Expected, found: Found) -> tuple[str, ...]:
         (found.begins_with_keyframe or not found.has_video, "it does not begin with a keyframe"),
         (found.is_monotonic, "its samples are out of order"),
         (not found.complaints, "it does not decode without errors"),
-        (is_fast_start(found.boxes), "its index does not come first"),
+        (is_fast_start(found.boxes) or not expected.is_mp4, "its index does not come first"),
         (_looks_right(expected, found), "a frame of it is not the source's"),
+        (_sounds_throughout(expected, found), "its sound does not last from its beginning to its end"),
+        (expected.size in (None, found.picture_size), "its picture is not of the size that it should be"),
     )
     return tuple(fault for is_right, fault in checks if not is_right)
 
@@ -89,6 +100,13 @@ def _looks_right(expected: Expected, found: Found) -> bool:
     return len(expected.sights) == len(found.sights) and all(
         picture is not None and (sight.picture is None or difference(sight.picture, picture) <= LIKENESS) for sight, picture in seen
     )
+
+
+def _sounds_throughout(expected: Expected, found: Found) -> bool:
+    if expected.sound_end is None:
+        return True
+    begin, end = found.sound or (DURATION_TOLERANCE * 2, 0.0)
+    return begin <= DURATION_TOLERANCE and end >= expected.sound_end - DURATION_TOLERANCE
 
 
 def difference(one: bytes, other: bytes) -> float:

@@ -27,7 +27,7 @@ async def reencoded(source: Source, requested: ClipsRequested, reason: Reason, c
     if ended.code:
         log.warning("ffmpeg failed", how=plan.how, code=ended.code, stderr=ended.stderr[-1000:])
         raise source.failure or unverified(("it can't be written",))
-    found, faults = await verified(CLIP, await expected_of(url, media, plan, ctx), ctx)
+    found, faults = await verified(CLIP, await expected_of(url, media, plan, ctx), ctx, poster=True)
     if faults:
         raise source.failure or unverified(faults)
     return Clip(
@@ -38,4 +38,6 @@ async def reencoded(source: Source, requested: ClipsRequested, reason: Reason, c
         duration=found.duration,
         has_video=found.has_video,
         has_audio=found.has_audio,
+        frames=found.frames,
+        poster=found.poster,
     )

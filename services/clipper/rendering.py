@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import mmap
 
 from libs.common.domain.failures import Code, Failure
@@ -50,6 +50,15 @@ def limits(settings: ClipperSettings) -> Limits:
 
 BEGUN, RENDERED = 0.1, 0.8
 """The parts of the work that are done when the source has been read, and when the output is written."""
+
+
+def part_of(ctx: ClipperContext, begin: float, end: float) -> ClipperContext:
+    """The same world for a part of the work, which says of itself 0 to 1 and is `begin` to `end` of the whole."""
+
+    async def progress(done: float) -> None:
+        await ctx.progress(begin + (end - begin) * done)
+
+    return replace(ctx, progress=progress)
 
 
 async def ffmpeg(command: list[str], ctx: ClipperContext, *, seconds: float = 0.0, before: float = 0.0) -> Completed:

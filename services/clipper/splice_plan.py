@@ -34,6 +34,7 @@ class Reason(StrEnum):
     UNSURE_FRAMES = "unsure_frames"
     AUDIO_ONLY = "audio_only"
     UNVERIFIED = "unverified"
+    JOINED = "joined"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

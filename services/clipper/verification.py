@@ -10,7 +10,7 @@ from libs.common.runtime.media import Media
 from libs.common.runtime.telemetry import logger
 from services.clipper.cut_plan import CutPlan
 from services.clipper.ffmpeg_plan import source_thumb_command
-from services.clipper.inspected import Inspect, Inspected, Look
+from services.clipper.inspected import Form, Inspect, Inspected, Look
 from services.clipper.output_checks import Expected, Found, Sight, faults, top_level_boxes
 from services.clipper.rendering import ClipperContext, encoding, ffmpeg, limits
 
@@ -32,9 +32,11 @@ async def _first_frame(url: str, media: Media, plan: CutPlan, ctx: ClipperContex
     return (await ffmpeg(source_thumb_command(url, media, plan, encoding(ctx.settings)), ctx)).stdout
 
 
-async def verified(name: str, expected: Expected, ctx: ClipperContext) -> tuple[Found, tuple[str, ...]]:
-    """What was found in the file, and its faults."""
-    found = await look(name, [sight.at for sight in expected.sights], ctx)
+async def verified(
+    name: str, expected: Expected, ctx: ClipperContext, *, upright: bool = False, poster: bool = False
+) -> tuple[Found, tuple[str, ...]]:
+    """What was found in the file, with a poster of it where one is wanted, and its faults."""
+    found = await look(name, [sight.at for sight in expected.sights], ctx, upright=upright, poster=poster)
     wrong = faults(expected, found)
     if wrong:
         log.warning("output failed its verification", file=name, faults=wrong, complaints=found.complaints[-500:])
@@ -45,12 +47,22 @@ def unverified(wrong: Sequence[str]) -> Failure:
     return Failure(Code.OUTPUT_VERIFICATION_FAILED, f"the clip failed its verification: {'; '.join(wrong)}")
 
 
-async def look(name: str, at: Sequence[float], ctx: ClipperContext) -> Found:
-    """Everything that is checked of a file in the attempt's folder, seen at these seconds."""
-    path = ctx.scratch / name
-    asked = Inspect(str(path.absolute()), tuple(Look(second, 1) for second in at))
+async def look(name: str, at: Sequence[float], ctx: ClipperContext, *, upright: bool = False, poster: bool = False) -> Found:
+    """Everything that is checked of a file in the attempt's folder, seen at these seconds; `upright`: as a player turns it."""
+    return found_in(await inspected(name, at, ctx, upright=upright, poster=poster), ctx.scratch / name)
+
+
+async def inspected(
+    name: str, at: Sequence[float], ctx: ClipperContext, *, upright: bool = False, poster: bool = False, form: Form = "mov"
+) -> Inspected:
+    path = str((ctx.scratch / name).absolute())
+    asked = Inspect(path, tuple(Look(second, 1, upright) for second in at), poster, form)
     answer = await ctx.tools.inspection.ask(msgspec.json.encode(asked), limits(ctx.settings))
-    told = msgspec.json.decode(answer, type=Inspected)
+    return msgspec.json.decode(answer, type=Inspected)
+
+
+def found_in(told: Inspected, path: Path) -> Found:
+    """What the inspection told of the file, and what the file shows by itself."""
     return Found(
         size=path.stat().st_size,
         duration=told.duration,
@@ -62,6 +74,9 @@ async def look(name: str, at: Sequence[float], ctx: ClipperContext) -> Found:
         complaints=told.complaints,
         boxes=_boxes(path),
         sights=tuple(looked.picture for looked in told.looks),
+        sound=told.audio,
+        picture_size=(told.width, told.height),
+        poster=told.poster,
     )
 
 

@@ -8,8 +8,9 @@ from services.janitor.retention import retire
 from services.janitor.settings import JanitorSettings
 from services.janitor.source_cache import evict_sources
 from services.janitor.unadvised import rescue_given_up
+from services.janitor.upload_sweep import sweep_uploads
 
-TASKS = (reconcile, serve_dead_letters, rescue_given_up, retire, evict_sources, measure_queues)
+TASKS = (reconcile, serve_dead_letters, rescue_given_up, retire, evict_sources, sweep_uploads, measure_queues)
 
 if __name__ == "__main__":
     run_tasks("janitor", TASKS, JanitorSettings)

@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from libs.common.domain.events import Envelope, JobExpired, type_of
+from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, expiry_id, type_of
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job, fold
 from libs.common.runtime.event_store import EventStore
@@ -28,10 +28,6 @@ async def retire(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time cleans up, for ever."""
     retention = Retention(c.store, c.objects, settings)
     await every(settings.retention_every_sec, alone(c.store, "retention", retention.clean_up), c.health)
-
-
-def expiry_id(job_id: UUID) -> UUID:
-    return uuid5(job_id, "expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +78,23 @@ class Retention:
             await self.store.purge(job_id)
             return
         await self.store.forget(job_id, until=self.now() + self.kept)
+        await self.remove_source(job.requested)
         EXPIRED_JOBS.inc()
         log.info("job expired", job_id=str(job_id), correlation_id=job.correlation_id, status=job.status)
 
     async def mark(self, job_id: UUID, job: Job) -> None:
-        """From here on the job is over: a stage that works on it stops at its next look."""
-        envelope = Envelope(
-            id=expiry_id(job_id), job_id=job_id, run=job.run, at=self.now(), correlation_id=job.correlation_id, event=JobExpired()
-        )
+        """From here on the job is over: a stage that works on it stops at its next look. To other tenants it stays unknown."""
+        event = JobExpired(tenant=job.tenant)
+        envelope = Envelope(id=expiry_id(job_id), job_id=job_id, run=job.run, at=self.now(), correlation_id=job.correlation_id, event=event)
         await self.store.append(envelope)
         EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
         if not job.is_over:
             JOBS_FINISHED.labels("expired").inc()
+
+    async def remove_source(self, requested: ClipsRequested) -> None:
+        """The upload goes with the last job of it; what is left behind here, `clean_uploads` finds."""
+        if requested.upload_key and not await self.store.is_upload_needed(requested.upload_key):
+            await self.remove_upload(requested.upload_key)
 
     async def clean_uploads(self) -> None:
         """Uploads that are as old as a job may get, unless a job that still stands asked for a clip of them."""

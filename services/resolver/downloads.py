@@ -1,15 +1,21 @@
 """Sources by URL: fetched once for all jobs that ask for the same part at about the same time; each job owns a copy."""
 
+import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from libs.common.domain.events import ClipsRequested, SourceReady
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.fetching import parts_to_fetch
 from libs.common.domain.source_urls import checked_url
+from libs.common.domain.values import Segment
 from libs.common.runtime.probe import Media, media
 from libs.common.runtime.process import Limits
 from libs.common.runtime.source_cache import Fetched as Cached
@@ -18,9 +24,10 @@ from libs.common.runtime.telemetry import logger
 from services.resolver.described import Describe
 from services.resolver.duration import duration_of
 from services.resolver.fetch.words import BEYOND, Fetched, Found, Progress, Said, Site
+from services.resolver.held import Held, is_held, source_ready
 from services.resolver.metrics import SHARED
 from services.resolver.settings import ResolverSettings
-from services.resolver.sources import Container, check_picture, check_size, check_times, source_key
+from services.resolver.sources import check_picture, check_ranges, check_size, source_key
 from services.resolver.tools import Resolver
 from services.resolver.uploads import PROBE_MEMORY_BYTES
 from services.resolver.visit import visit
@@ -35,17 +42,36 @@ EDITION = "1"
 async def download_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
     """Raises Failure. Repeated, it finds what it fetched, as long as the cache keeps it."""
     url = url_of(event, ctx.settings)
-    ready = await _fetched(url, event, ctx)
-    check_times(event.start, event.end, ready.duration, ctx.settings.caps)  # what another job fetched was not held against this one's range
-    key = source_key(ctx.job_id, Container(ready.container, Path(ready.source_key).suffix.removeprefix(".")))
+    alone = event.fetch or Segment(start=event.start, end=event.end)
+    parts = parts_to_fetch(event.segments) or (alone,)
+    files: list[Held] = []
+    for done, part in enumerate(parts):
+        if not is_held(files, part):
+            is_shared = event.fetch is not None and not event.segments
+            download = _Download(url, part, ctx, is_shared=is_shared, before=done / len(parts), share=1 / len(parts))
+            files.append(await _own_file(await _fetched(download), part, event, ctx, files))
+    return source_ready(files, parts)
+
+
+async def _own_file(cached: Cached, part: Segment, event: ClipsRequested, ctx: Resolver, files: Sequence[Held]) -> Held:
+    """A copy of what the cache holds of a part, beside those that the job has. Raises Failure."""
+    found = msgspec.json.decode(cached.result, type=SourceReady)
+    check_ranges(event, found.duration, ctx.settings.caps)  # what another job fetched was not held against this one's ranges
+    check_size(found.size + sum(file.ready.size for file in files), ctx.settings.caps)
+    key = source_key(ctx.job_id, Path(found.source_key).suffix.removeprefix("."), len(files) + 1)
+    await _copy(found.source_key, key, ctx)
+    # Before the first picture there is nothing to hold: what was asked for counts as held.
+    return Held(replace(found, source_key=key), min(part.start, cached.section.start), max(part.end, cached.section.end))
+
+
+async def _copy(cached: str, key: str, ctx: Resolver) -> None:
     try:
-        await ctx.objects.sources.copy(ready.source_key, key)
+        await ctx.objects.sources.copy(cached, key)
     except Failure as failure:
         if failure.code is not Code.NOT_FOUND:
             raise
-        await ctx.tools.cache.forget(ready.source_key)
+        await ctx.tools.cache.forget(cached)
         raise Failure(Code.RETRYABLE_ERROR, "the fetched source was deleted before it could be used") from failure
-    return msgspec.structs.replace(ready, source_key=key)
 
 
 def url_of(event: ClipsRequested, settings: ResolverSettings) -> str:
@@ -62,48 +88,68 @@ def identity(url: str, site: Site) -> bytes:
     return hashlib.sha256("\0".join((EDITION, url, site.format, site.cookies_file or "")).encode()).digest()
 
 
-async def _fetched(url: str, event: ClipsRequested, ctx: Resolver) -> SourceReady:
-    """As an object of the cache."""
-    download = _Download(url, event, ctx)
-    cached = await fetched_once(
-        ctx.tools.cache,
-        identity(url, ctx.settings.site),
-        Section(event.start, event.end),
-        download.run,
-        ttl=ctx.settings.source_cache_ttl_sec,
-    )
-    if download.got is None:
-        SHARED.inc()
-        log.info("source shared")
-    return msgspec.json.decode(cached.result, type=SourceReady)
+async def _fetched(download: "_Download") -> Cached:
+    """As an object of the cache. Raises Failure."""
+    ctx, part = download.ctx, download.part
+    source, section, ttl = identity(download.url, ctx.settings.site), Section(part.start, part.end), ctx.settings.source_cache_ttl_sec
+    while True:
+        try:
+            cached = await fetched_once(ctx.tools.cache, source, section, download.run, ttl=ttl)
+        except Failure as failure:
+            if failure.code is Code.RANGE_OUTSIDE_SOURCE and download.is_shared and not download.has_begun:
+                continue  # of another job, whose whole range this is: nothing is said of this job's own
+            raise
+        if not download.has_begun:
+            SHARED.inc()
+            log.info("source shared")
+        return cached
 
 
 @dataclass(slots=True)
 class _Download:
-    """One fetch, for this job and for whoever waits for it."""
+    """One fetch, for this job and for whoever waits for it. It is a `share` of the job's fetching, and `before` is done."""
 
     url: str
-    event: ClipsRequested
+    part: Segment
     ctx: Resolver
+    is_shared: bool
+    before: float
+    share: float
+    has_begun: bool = field(default=False, init=False)
     got: Fetched | None = field(default=None, init=False)
 
     async def run(self, fetch_id: UUID) -> Cached:
-        start, end, ctx = self.event.start, self.event.end, self.ctx
-        await visit(self.url, start, end, ctx.scratch, self.hear, guard=ctx.tools.guard, children=ctx.tools.children, settings=ctx.settings)
+        self.has_begun = True
+        got, path = await self.visited()
+        key = f"{CACHE}/{fetch_id}{path.suffix}"
+        ready = await self.described(path, got, key)
+        await self.ctx.objects.sources.upload(key, path, "application/octet-stream")
+        await asyncio.to_thread(path.unlink)  # the next part needs the room
+        return Cached(_section(got), key, msgspec.json.encode(ready))
+
+    async def visited(self) -> tuple[Fetched, Path]:
+        part, ctx = self.part, self.ctx
+        await visit(
+            self.url,
+            part.start,
+            part.end,
+            ctx.scratch,
+            self.hear,
+            guard=ctx.tools.guard,
+            children=ctx.tools.children,
+            settings=ctx.settings,
+            is_shared=self.is_shared,
+        )
         if self.got is None:
             raise Failure(Code.INTERNAL, "the fetching child brought nothing")
-        path, section = _file(self.got, ctx.scratch.absolute()), _section(self.got)
-        key = f"{CACHE}/{fetch_id}{path.suffix}"
-        ready = await self.described(path, self.got, key)
-        await ctx.objects.sources.upload(key, path, "application/octet-stream")
-        return Cached(section, key, msgspec.json.encode(ready))
+        return self.got, _file(self.got, ctx.scratch.absolute())
 
     async def hear(self, said: Said) -> None:
         match said:
             case Found():
                 log.info("source found", extractor=said.extractor, duration=said.duration, section=said.is_section)
             case Progress(share=share):
-                await self.ctx.progress(share * FETCHED_SHARE)
+                await self.ctx.progress((self.before + share * self.share) * FETCHED_SHARE)
             case Fetched():
                 self.got = said
 
@@ -147,5 +193,4 @@ def _section(got: Fetched) -> Section:
     """What jobs may be cut from it."""
     if got.begins is None or got.ends is None:
         return Section()
-    is_last = got.duration is not None and got.ends >= got.duration
-    return Section(got.begins, max(got.ends if is_last else got.ends - BEYOND, got.begins + 0.001))
+    return Section(got.begins, inf if got.is_last else max(got.ends - BEYOND, got.begins + 0.001))

@@ -1,19 +1,17 @@
-"""Makes a job's source readable from S3: a URL is fetched (downloads.py); an upload is looked at, held against the caps, and pinned where
-its sender can't change it."""
+"""Makes a job's source readable from S3: a URL is fetched (downloads.py); an upload is looked at and held against the caps.
+
+An upload stays where it is and as it is: when it is complete, nobody can write to its key again (services/api/uploads.py).
+"""
 
 from libs.common.domain.events import ClipsRequested, SourceReady
-from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.object_store import Bucket, ObjectInfo
 from services.resolver.downloads import download_source
-from services.resolver.sources import check_picture, check_size, check_times, source_key
+from services.resolver.sources import check_picture, check_ranges, check_size
 from services.resolver.tools import Resolver
 from services.resolver.uploads import container_in, look_into, unless_gone, upload_at
 
-REPLACED = "the upload was replaced while it was read"
-
 
 async def resolve_source(event: ClipsRequested, ctx: Resolver) -> SourceReady:
-    """Raises Failure. Repeated, it does the same again under the same key."""
+    """Raises Failure. Repeated, it does the same again under the same keys."""
     if event.source_type != "upload":
         return await download_source(event, ctx)
     with unless_gone():
@@ -28,23 +26,12 @@ async def _resolved(event: ClipsRequested, ctx: Resolver) -> SourceReady:
     await ctx.progress(0.2)
     look = await look_into(upload, container, bucket, describer=ctx.tools.describer, settings=ctx.settings)
     check_picture(look.media.video)
-    check_times(event.start, event.end, look.duration, caps)
-    await ctx.progress(0.6)
-    key = source_key(ctx.job_id, container)
-    await _pin(upload, key, bucket)
+    check_ranges(event, look.duration, caps)
     return SourceReady(
-        source_key=key,
+        source_key=upload.key,
         size=upload.size,
         container=container.demuxer,
         duration=look.duration,
         video=look.media.video,
         audio=look.media.audio,
     )
-
-
-async def _pin(upload: ObjectInfo, key: str, bucket: Bucket) -> None:
-    """Copy inside S3. A signed PUT can be used again: what was looked at must be what was copied."""
-    await bucket.copy(upload.key, key, if_match=upload.etag)
-    copied, now = await bucket.head(key), await bucket.head(upload.key)
-    if copied is None or copied.size != upload.size or now is None or now.etag != upload.etag:
-        raise Failure(Code.RETRYABLE_ERROR, REPLACED)

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
+from libs.common.domain.events import ClipsRequested
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.values import VideoTrack
+from libs.common.domain.values import Segment, VideoTrack
 from services.resolver.mpeg_audio import begins_with_frames
 
 HEAD_BYTES = 4096
@@ -18,7 +19,7 @@ END_GRACE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """The demuxer that reads it, by ffmpeg's name, and the extension of the pinned copy."""
+    """The demuxer that reads it, by ffmpeg's name, and the extension of what is fetched of it."""
 
     demuxer: str
     extension: str
@@ -58,8 +59,9 @@ def is_upload_key(key: str) -> bool:
     return _UPLOAD_KEY.fullmatch(key) is not None
 
 
-def source_key(job_id: UUID, container: Container) -> str:
-    return f"sources/{job_id}/source.{container.extension}"
+def source_key(job_id: UUID, extension: str, number: int = 1) -> str:
+    """Of the job's own files, counted from 1; only a joined clip has more than one."""
+    return f"sources/{job_id}/source{'' if number == 1 else f'-{number}'}.{extension}"
 
 
 def check_size(size: int, caps: Caps) -> None:
@@ -74,6 +76,12 @@ def check_picture(video: VideoTrack | None) -> None:
     """Raises Failure."""
     if video and video.width * video.height > MAX_PIXELS:
         raise Failure(Code.INPUT_TOO_LARGE, f"the picture is {video.width} x {video.height}; at most {MAX_PIXELS} pixels are allowed")
+
+
+def check_ranges(event: ClipsRequested, duration: float, caps: Caps) -> None:
+    """All that the job's clip is made of. Raises Failure."""
+    for wanted in event.segments or (Segment(start=event.start, end=event.end),):
+        check_times(wanted.start, wanted.end, duration, caps)
 
 
 def check_times(start: float, end: float, duration: float, caps: Caps) -> None:

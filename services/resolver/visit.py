@@ -25,7 +25,7 @@ SPARE_BYTES = 64 << 20
 Hear = Callable[[Said], Awaitable[None]]
 
 
-async def visit(
+async def visit(  # noqa: PLR0913  a range more or less, it is one errand's words
     url: str,
     start: float,
     end: float | None,
@@ -35,8 +35,11 @@ async def visit(
     guard: Guard,
     children: Children,
     settings: ResolverSettings,
+    is_shared: bool = False,
 ) -> None:
     """Everything that the child says goes to `hear`, but for a refusal, which is raised. `folder` None: only look.
+
+    `is_shared`: the range may reach past the source's end, as it holds those of several jobs.
 
     Raises Failure: what the guard kept the child from goes before what the child made of it.
     """
@@ -52,6 +55,7 @@ async def visit(
             url=url,
             start=start,
             end=end,
+            is_shared=is_shared,
             folder=str(folder.absolute()) if folder else None,
             proxy=proxy.url,
             proxy_port=proxy.port,

@@ -16,6 +16,10 @@ from libs.common.runtime.service import Connections, connections
 from libs.common.runtime.settings import load
 from services.api.server import NEEDED, serving
 from services.api.settings import ApiSettings
+from tests.api.webhook_post import own_database
+
+UNLIMITED = {"RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", "WORKER_QUEUE_HIGH_WATERMARK": "1000000"}
+"""Nobody works on what the tests order, and all of them are one client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Running:
 @asynccontextmanager
 async def running(environ: dict[str, str], **changes: str) -> AsyncIterator[tuple[httpx.AsyncClient, Connections]]:
     """An API in this process, with settings changed as named."""
-    given = {"PORT": "0", "MAX_INPUT_MB": "300", "WORKER_QUEUE_HIGH_WATERMARK": "1000000"}  # nobody works on what the tests order
+    given = {"PORT": "0", "MAX_INPUT_MB": "300", **UNLIMITED}
     settings = load(ApiSettings, {**environ, **given, **changes})
     async with (
         connections(settings, "api", needed=NEEDED) as to,
@@ -71,3 +75,10 @@ async def api(environ: tuple[dict[str, str], LocalServers]) -> AsyncIterator[Run
         await to.health.until_up()
         await streams.ensure(to.bus.js, replicas=1)
         yield Running(http, to, variables, own.nats)
+
+
+@pytest.fixture(scope="session")
+async def webhook_database(servers: dict[str, str]) -> AsyncIterator[str]:
+    """Where no API sends webhooks but those that a test starts there."""
+    async with own_database(servers["DATABASE_URL"]) as url:
+        yield url

@@ -204,7 +204,7 @@ async def test_a_job_that_another_edit_reopened_since_it_was_read_is_left_alone(
     expires = fold(before).expires_at
     await api.to.store.append(envelope(rival, job_id, id=replay_id(job_id, 2), run=2), expires_at=expires)
 
-    async def as_it_was(_api: Any, _job_id: str) -> list[Any]:
+    async def as_it_was(_api: Any, _request: Any, _job_id: str) -> list[Any]:
         return list(before)
 
     monkeypatch.setattr("services.api.edits.history_of", as_it_was)

@@ -25,6 +25,7 @@ from libs.common.domain.values import Notice
 from services.api.problems import STATUS
 from tests.api.conftest import Running, running
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded
+from tests.uploading import whole_upload
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 DONE = (requested(), started(StageName.RESOLVER), ready(), started(StageName.CLIPPER), uploaded())
@@ -32,9 +33,7 @@ FULL = (requested(with_subtitles=True, burn_subtitles=True), ready(), uploaded()
 
 
 async def uploaded_key(api: Running, content: bytes = b"moving pictures") -> str:
-    key = f"uploads/{uuid4()}/talk.mp4"
-    await api.to.objects.sources.put(key, content, "video/mp4")
-    return key
+    return await whole_upload(api.to, content)
 
 
 async def created(api: Running, *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:

@@ -78,7 +78,8 @@ async def test_when_postgres_comes_back_the_service_goes_on_by_itself(api: Runni
 async def test_without_s3_what_needs_it_says_so_and_the_rest_goes_on(api: Running) -> None:
     known = (await created(api)).headers["location"]
     async with running(api.environ, S3_ENDPOINT_URL=f"http://{NOWHERE}", STORAGE_UPLOAD_ATTEMPTS="1") as (http, _):
-        job = {"sourceType": "upload", "uploadKey": f"uploads/{uuid4()}/talk.mp4", "start": 0, "end": 1}
+        ticket = (await api.http.post("/api/uploads", json={"size": 1})).json()
+        job = {"sourceType": "upload", "uploadKey": ticket["uploadKey"], "start": 0, "end": 1}
         refused = await http.post("/api/jobs", json=job)
         assert code_of(refused) == (503, "STORAGE_UNAVAILABLE", None)
         assert refused.headers["retry-after"] == "2"

@@ -26,6 +26,7 @@ from tests import media
 from tests.api.conftest import Running, running
 from tests.api.test_jobs import code_of, uploaded_key
 from tests.api.test_schema import document, fits
+from tests.uploading import whole_upload
 
 URL = {"sourceType": "youtube", "youtubeUrl": "https://youtu.be/x?t=5"}
 ROOT = Path(__file__).parent.parent.parent
@@ -126,9 +127,11 @@ async def test_a_range_that_a_job_would_be_refused_for_is_told(
     assert refused is None or probe["refusal"]["hint"] == "Choose start and end inside the source's duration."
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"Dear sir or madam", "no video or audio file"), (None, "not there")])
-async def test_a_source_that_is_none_is_no_error_of_the_request(api: Running, describer: Warm, content: bytes | None, message: str) -> None:
-    key = await uploaded_key(api, content) if content else f"uploads/{uuid4()}/nothing.mp4"
+@pytest.mark.parametrize(("gone", "message"), [(False, "no video or audio file"), (True, "not there")])
+async def test_a_source_that_is_none_is_no_error_of_the_request(api: Running, describer: Warm, gone: bool, message: str) -> None:
+    key = await uploaded_key(api, b"Dear sir or madam")
+    if gone:
+        await api.to.objects.sources.delete([key])
     async with resolver(api, api.to, describer):
         answer = await probed(api.http, sourceType="upload", uploadKey=key)
     probe = answer.json()["probe"]
@@ -147,6 +150,7 @@ async def test_a_source_that_is_none_is_no_error_of_the_request(api: Running, de
             {"sourceType": "upload", "uploadKey": f"uploads/{uuid4()}/a.mp4", "withSubtitles": True},
             (400, "VALIDATION_FAILED", "withSubtitles"),
         ),
+        ({"sourceType": "upload", "uploadKey": f"uploads/{uuid4()}/unknown.mp4"}, (400, "VALIDATION_FAILED", "uploadKey")),
     ],
 )
 async def test_a_request_that_is_itself_wrong_is_refused(api: Running, body: dict[str, Any], expected: tuple[int, str, str]) -> None:
@@ -154,8 +158,9 @@ async def test_a_request_that_is_itself_wrong_is_refused(api: Running, body: dic
 
 
 async def test_without_a_resolver_the_answer_is_to_come_back(api: Running) -> None:
+    key = await uploaded_key(api)
     began = time.monotonic()
-    answer = await probed(api.http, sourceType="upload", uploadKey=f"uploads/{uuid4()}/a.mp4")
+    answer = await probed(api.http, sourceType="upload", uploadKey=key)
     assert code_of(answer) == (503, "RETRYABLE_ERROR", None)
     assert answer.headers["retry-after"] == "2"
     assert time.monotonic() - began < 10  # a look may take thirty
@@ -163,8 +168,9 @@ async def test_without_a_resolver_the_answer_is_to_come_back(api: Running) -> No
 
 async def test_without_nats_the_answer_is_to_come_back(api: Running) -> None:
     async with running(api.environ, NATS_URL="nats://127.0.0.1:9") as (http, _):
+        key = await uploaded_key(api)
         began = time.monotonic()
-        assert code_of(await probed(http, sourceType="upload", uploadKey=f"uploads/{uuid4()}/a.mp4")) == (503, "RETRYABLE_ERROR", None)
+        assert code_of(await probed(http, sourceType="upload", uploadKey=key)) == (503, "RETRYABLE_ERROR", None)
         assert time.monotonic() - began < 10  # a look may take thirty
 
 
@@ -225,8 +231,7 @@ async def test_a_resolver_process_answers(servers: dict[str, str], tmp_path: Pat
     others = {name: value for name, value in servers.items() if name != "NATS_URL"}
     async with embedded_servers(tmp_path, others) as own, running(own.variables) as (http, to):
         await to.objects.ensure_buckets()
-        key = f"uploads/{uuid4()}/film.mp4"
-        await to.objects.sources.put(key, film, "video/mp4")
+        key = await whole_upload(to, film)
         async with process(own):
             async with asyncio.timeout(30):
                 while (answer := await probed(http, sourceType="upload", uploadKey=key)).status_code == 503:

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.domain.events import ClipsRequested
 from libs.common.domain.failures import Code
 from libs.common.domain.probing import ProbeRequest, Source
 from libs.common.domain.source_urls import url_rules
 from libs.common.runtime.settings import SettingsError, load
-from services.api.bodies import NewJob, NewProbe
-from services.api.openings import probe_request, requested
+from services.api.bodies import ClipFields, NewJob, NewProbe
+from services.api.caller import Caller
+from services.api.openings import openings, probe_request
 from services.api.requests import Refused
 from services.api.settings import ApiSettings
 from services.api.sources import new_upload_key, source_of
@@ -53,6 +55,11 @@ def test_a_source_that_we_did_not_hand_out_is_refused(fields: dict[str, Any], fi
         assert (refused.value.field, refused.value.code) == (field, code)
 
 
+def opened(fields: ClipFields, source: Source) -> ClipsRequested:
+    (event,) = openings(fields, source, LIMITS, Caller(), NOW)
+    return event
+
+
 def by_url(url: str, rules: str = "", **fields: Any) -> Source:
     wish = msgspec.convert({"end": 1, "sourceType": "youtube", "youtubeUrl": url, **fields}, NewJob)
     return source_of(wish, url_rules(rules, "", "80,443"))
@@ -86,16 +93,16 @@ def test_only_hosts_that_the_operator_names_are_taken() -> None:
 
 
 def test_a_job_by_url_carries_the_url_as_it_was_checked() -> None:
-    event = requested(wanted(), by_url("HTTPS://YouTu.be:443/x"), LIMITS, NOW)
+    event = opened(wanted(), by_url("HTTPS://YouTu.be:443/x"))
     assert (event.source_type, event.upload_key, event.source_url) == ("youtube", None, "https://youtu.be/x")
 
 
 def test_the_moment_that_a_youtube_url_names_is_the_start_unless_another_is_asked_for() -> None:
     source = by_url("https://www.youtube.com/watch?v=x&t=1m30s")
-    assert requested(wanted(start=None, end=95), source, LIMITS, NOW).start == 90
-    assert requested(wanted(start=91, end=95), source, LIMITS, NOW).start == 91
+    assert opened(wanted(start=None, end=95), source).start == 90
+    assert opened(wanted(start=91, end=95), source).start == 91
     with pytest.raises(Refused) as refused:
-        requested(wanted(start=None, end=60), source, LIMITS, NOW)
+        opened(wanted(start=None, end=60), source)
     assert refused.value.field == "end"
 
 

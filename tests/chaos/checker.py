@@ -282,8 +282,13 @@ def _named(job: Job) -> dict[str, int | None]:
 
 def _named_in(event: AnyEvent) -> dict[str, int | None]:
     match event:
-        case SourceReady(source_key=key, size=size) | ClipUploaded(video_key=key, size=size) | ClipBurned(video_key=key, size=size):
-            return {key: size}
+        case SourceReady():
+            return {event.source_key: event.size, **{section.source_key: section.size for section in event.sections}}
+        case ClipUploaded():
+            beside: dict[str, int | None] = {made.key: made.size for made in event.renditions}
+            return beside | {event.video_key: event.size} | ({event.thumbnail_key: None} if event.thumbnail_key else {})
+        case ClipBurned():
+            return {event.video_key: event.size}
         case AsrDone():
             keys = (event.srt_key, event.vtt_key, event.text_key, event.json_key)
             return {key: None for key in keys if key}

@@ -146,4 +146,6 @@ async def _uploaded(http: aiohttp.ClientSession, file: Path) -> str:
         ticket = await answer.json()
     async with http.put(ticket["url"], data=content, headers=ticket["headers"]) as put:
         assert put.status == 200, await put.text()
+    async with http.post(f"/api/uploads/{ticket['uploadKey'].split('/')[1]}/complete") as complete:  # or a killed S3 forgets it
+        assert complete.status == 200, await complete.text()
     return str(ticket["uploadKey"])

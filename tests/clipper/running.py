@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from libs.common.domain.events import AnyEvent, AsrDone, ClipBurned, ClipUploaded
+import msgspec
+
+from libs.common.domain.events import AnyEvent, AsrDone, ClipBurned, ClipsRequested, ClipUploaded
 from libs.common.domain.job import fold
+from libs.common.domain.values import Section
 from libs.common.runtime.context import Context
 from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.settings import load
@@ -45,6 +48,22 @@ class Cut:
     @property
     def numbers(self) -> list[int]:
         return media.numbers(self.path)
+
+
+@dataclass
+class Clipped:
+    """What a client has when all is done: the event, and every file by its name."""
+
+    event: ClipUploaded
+    folder: Path
+    said: list[float]
+
+    def __getitem__(self, name: str) -> Path:
+        return self.folder / name
+
+    @property
+    def warnings(self) -> list[tuple[str, str]]:
+        return [(notice.code, notice.message) for notice in self.event.warnings]
 
 
 @dataclass
@@ -88,6 +107,21 @@ class Clipper:
             path = self.folder / f"{ctx.job_id}.mp4"
             await self.objects.results.download(event.video_key, path)
             return Cut(event, path, ctx.progress.said)  # type: ignore[attr-defined]
+
+    async def clipped(
+        self, source: Path, asked: ClipsRequested, *, sections: tuple[tuple[Section, Path], ...] = (), **variables: str
+    ) -> Clipped:
+        """As asked, of a source, or of the fetched sections of one."""
+        async with self.context(asked, variables=variables) as ctx:
+            fetched = [msgspec.structs.replace(section, source_key=await self.stored(path)) for section, path in sections]
+            told = ready(source_key=await self.stored(source), container=DEMUXERS[source.suffix], sections=tuple(fetched))
+            event = await cut_clip(told, ctx)
+            folder = self.folder / str(ctx.job_id)
+            folder.mkdir()
+            poster = [event.thumbnail_key] if event.thumbnail_key else []
+            for key in (event.video_key, *poster, *(made.key for made in event.renditions)):
+                await self.objects.results.download(key, folder / key.rpartition("/")[2])
+            return Clipped(event, folder, ctx.progress.said)  # type: ignore[attr-defined]
 
     async def burned(
         self,

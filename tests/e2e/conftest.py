@@ -131,7 +131,7 @@ async def site(pytestconfig: pytest.Config) -> AsyncIterator[Site]:
 
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory, site: Site) -> AsyncIterator[System]:
-    environ = {**os.environ, "PORT": "0", **allowing(site.port)}
+    environ = {**os.environ, "PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", **allowing(site.port)}
     async with running(Plan(tmp_path_factory.mktemp("stack"), environ)) as system:
         yield system
 

@@ -120,7 +120,7 @@ async def test_subtitles_put_back_by_hand_are_burned_in_without_a_new_fetch_or_c
     types = [event["type"] for event in edited["events"]]
     assert types[-1] == "clip.burned"
     files = await result_files(system, job_id, tmp_path)
-    assert set(files) == {"video", "burnedVideo", "srt", "vtt", "text", "json"}
+    assert set(files) == {"video", "burnedVideo", "srt", "vtt", "text", "json", "thumbnail"}
     assert "Written by hand" in files["srt"].read_text()
     assert files["text"].read_text() == "Written by hand\n"
     plain, drawn = frames(files["video"], at=1.5), frames(files["burnedVideo"], at=1.5)
@@ -132,7 +132,7 @@ async def test_a_cut_on_a_keyframe_is_a_copy(system: System, small: Path, tmp_pa
     job = await system.until(job_id, status="done")
     assert (job["cutPath"], job["actualStart"], job["actualEnd"]) == ("copy", 2.0, 5.0)
     files = await result_files(system, job_id, tmp_path)
-    assert set(files) == {"video"}
+    assert set(files) == {"video", "thumbnail"}
     assert frame_count(files["video"]) == 75
 
 

@@ -15,7 +15,7 @@ from tests.e2e.conftest import System, running
 from tools.local_stack import Plan
 
 pytestmark = pytest.mark.timeout(600)
-QUICK = {"RECONCILE_EVERY_SEC": "1", "RECONCILE_QUEUED_SEC": "2", "PORT": "0"}
+QUICK = {"RECONCILE_EVERY_SEC": "1", "RECONCILE_QUEUED_SEC": "2", "PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0"}
 """The janitor looks for lost messages often, so that the test does not wait for its minute."""
 
 

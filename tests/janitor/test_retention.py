@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from libs.common.domain.events import Envelope, JobExpired
+from libs.common.domain.events import Envelope, JobExpired, JobFailed, JobReplayed, StageName
 from libs.common.runtime.object_store import Bucket, ObjectStore, open_object_store
 from services.janitor.retention import Retention
-from tests.builders import envelope, ready, requested, uploaded
+from tests.builders import envelope, ready, requested, started, uploaded
 from tests.janitor.conftest import World
 from tests.janitor.steps import ago, job_of, job_with
 
@@ -49,6 +49,32 @@ async def test_an_expired_job_loses_its_files_and_its_history_but_for_the_word_t
     assert (await job_of(world, job_id)).status == "expired"
     assert len(await files_of(world, young)) == 2
     assert (await job_of(world, young)).status == "done"
+
+
+async def test_an_upload_goes_with_the_last_job_of_it_unless_its_sender_may_still_use_it(world: World) -> None:
+    direct, ticketed = (f"uploads/{uuid4()}/talk.mp4" for _ in range(2))
+    for key in (direct, ticketed):
+        await world.objects.sources.put(key, b"talk", "video/mp4")
+    await world.c.pool.execute(
+        "INSERT INTO uploads VALUES ($1, '', $2, 4, 4, 'video/mp4', 'm', 'complete', 'e', now(), now(), now() + interval '1 h')",
+        uuid4(),
+        ticketed,
+    )
+    first, _, _ = [await finished_job(world, expires_at=ago(at), upload_key=key) for at, key in ((1, direct), (-60, direct), (1, ticketed))]
+    await retention(world).clean_up()
+    assert (await job_of(world, first)).status == "expired"
+    assert await world.objects.sources.head(direct)
+    await retention(world, after=timedelta(hours=2)).clean_up()
+    assert await world.objects.sources.head(direct) is None
+    assert await world.objects.sources.head(ticketed)
+
+
+async def test_an_expired_job_stays_its_tenant_s(world: World) -> None:
+    job_id = await finished_job(world, expires_at=ago(1), tenant="acme")
+    await retention(world).clean_up()
+    [expired] = await world.store.history(job_id)
+    assert expired.event == JobExpired(tenant="acme")
+    assert (await job_of(world, job_id)).tenant == "acme"
 
 
 async def test_the_last_trace_goes_when_it_has_stood_as_long_as_the_job(world: World) -> None:
@@ -118,3 +144,19 @@ async def test_an_upload_stays_until_the_last_job_that_asked_for_it_has_expired(
     assert (await job_of(world, last)).status == "done"
     await retention(world, after=timedelta(hours=81)).clean_up()
     assert await keys(world.objects.sources, key) == []
+
+
+async def test_an_upload_stays_while_its_job_is_still_processing_or_was_replayed(world: World) -> None:
+    """The job has no copy of it: whatever stage runs again reads it there."""
+    kept = {"expires_at": ago(-80 * 3600)}
+    processed, replayed = (f"uploads/{uuid4()}/in.mp4" for _ in range(2))
+    failure = JobFailed(stage=StageName.CLIPPER, code="INTERNAL", message="no")
+    await job_with(world, requested(upload_key=processed, **kept), ready(source_key=processed), started(StageName.CLIPPER))
+    [first, *_] = await job_with(world, requested(upload_key=replayed, **kept), ready(source_key=replayed), failure)
+    replay = envelope(JobReplayed(stage=StageName.CLIPPER, by="me", source="DLQ:1"), first.job_id, run=2, at=ago(1))
+    await world.store.append(replay, expires_at=ago(-80 * 3600))
+    for key in (processed, replayed):
+        await world.objects.sources.put(key, b"u", "video/mp4")
+    await retention(world, after=SOON).clean_up()
+    assert [await keys(world.objects.sources, key) for key in (processed, replayed)] == [[processed], [replayed]]
+    assert (await job_of(world, first.job_id)).status == "processing"

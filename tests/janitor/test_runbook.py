@@ -14,7 +14,10 @@ import pytest
 
 from libs.common.domain.events import StageName
 from libs.common.domain.subjects import CLIPS, DLQ
-from libs.common.runtime.settings import load
+from libs.common.runtime.settings import Secret, load
+from services.api.caller import Scope
+from services.api.key_store import KeyStore, KeyWish
+from services.api.keys import Pepper
 from services.api.server import serving
 from services.api.settings import ApiSettings
 from tests.janitor.conftest import World
@@ -24,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 CONSOLES = re.findall(r"^```console\n(.*?)^```", RUNBOOK, re.DOTALL | re.MULTILINE)
 COMMANDS = [line[2:] for console in CONSOLES for line in console.splitlines() if line.startswith("$ ")]
-KEY = "k" * 24
+SECRET = "s" * 32
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SEQUENCE = re.compile(r'("seq":|DLQ |/dlq/)\d+')
 MONITOR = "$NATS_MONITOR"
@@ -34,9 +37,15 @@ MONITOR = "$NATS_MONITOR"
 @pytest.fixture
 async def url(served: World) -> AsyncIterator[str]:
     """An API with the admin routes, beside the janitor."""
-    settings = load(ApiSettings, {**served.own.variables, "PORT": "0", "ADMIN_ENABLED": "true", "ADMIN_KEY": KEY})
+    settings = load(ApiSettings, {**served.own.variables, "PORT": "0", "ADMIN_ENABLED": "true", "API_SECRET": SECRET})
     async with serving(settings, served.c) as url:
         yield url
+
+
+async def operators_key(served: World) -> str:
+    store = KeyStore(served.c.pool, Pepper(Secret(SECRET)))
+    credentials, _ = await store.create(KeyWish(name="ops", scopes=frozenset({Scope.ADMIN})))
+    return credentials.written.reveal()
 
 
 async def pasted(command: str, folder: Path, environ: dict[str, str]) -> str:
@@ -70,7 +79,7 @@ def test_the_runbook_has_commands_of_each_kind(kind: str) -> None:
 
 
 async def test_every_command_of_the_runbook_works_as_it_stands(served: World, url: str, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text(f"X-API-Key: {KEY}\n")
+    (tmp_path / "key").write_text(f"X-API-Key: {await operators_key(served)}\n")
     environ = {"NATS_URL": served.own.variables["NATS_URL"], "URL": url}
     for command in dict.fromkeys(COMMANDS):
         if MONITOR in command or ("DELETE" in command and "/api/jobs/" in command):

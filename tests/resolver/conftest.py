@@ -8,10 +8,13 @@ from libs.common.runtime.settings import load
 from services.resolver.children import Children, open_children
 from services.resolver.settings import ResolverSettings
 from services.resolver.tools import Tools, open_tools
+from tests import media
+from tests.resolver.downloading import Downloads
 from tests.resolver.recordings import RECORDINGS, recorded
 from tests.resolver.running import Resolving
-from tests.resolver.visiting import Visitor, open_visitor
-from tests.sites.films import short_film
+from tests.resolver.visiting import Visitor, allowing, open_visitor
+from tests.sites.films import film, short_film
+from tests.sites.site import open_site
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +59,12 @@ def short(films: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def long(films: Path) -> Path:
+    """200 s of the same, so that parts of it can lie far apart."""
+    return film(films / "long.mp4", 200)
+
+
+@pytest.fixture(scope="session")
 async def children() -> AsyncIterator[Children]:
     """Shared, so that what one test starts ahead serves the next."""
     async with open_children(1 << 30) as opened:
@@ -66,3 +75,11 @@ async def children() -> AsyncIterator[Children]:
 async def visitor(films: Path, tmp_path: Path, children: Children) -> AsyncIterator[Visitor]:
     async with open_visitor(films, tmp_path, children) as opened:
         yield opened
+
+
+@pytest.fixture
+async def downloads(store: ObjectStore, servers: dict[str, str], films: Path, tmp_path: Path) -> AsyncIterator[Downloads]:
+    async with open_site(films) as site:
+        variables = servers | allowing(site.port) | {"FFPROBE_BIN": media.FFPROBE}
+        async with open_tools(load(ResolverSettings, variables)) as tools:
+            yield Downloads(site, store, variables, tmp_path, tools)

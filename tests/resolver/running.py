@@ -10,6 +10,7 @@ import pytest
 from libs.common.domain.events import SourceReady
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import fold
+from libs.common.domain.values import Segment
 from libs.common.runtime.context import Context
 from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.settings import load
@@ -22,7 +23,7 @@ from tests.builders import history, requested
 
 @dataclass
 class Moments:
-    """Does something when the handler says that it has come so far: 0.2 when the container is known, 0.6 before pinning."""
+    """Does something when the handler says that it has come so far: 0.2 when the container is known."""
 
     what: dict[float, Callable[[], Awaitable[object]]] = field(default_factory=dict)
 
@@ -52,9 +53,16 @@ class Resolving:
         return key
 
     async def resolve(
-        self, upload_key: str | None, *, start: float = 1, end: float = 3, source_type: str = "upload", **variables: str
+        self,
+        upload_key: str | None,
+        *,
+        start: float = 1,
+        end: float = 3,
+        source_type: str = "upload",
+        segments: tuple[Segment, ...] = (),
+        **variables: str,
     ) -> SourceReady:
-        asked = requested(source_type=source_type, upload_key=upload_key, start=start, end=end)
+        asked = requested(source_type=source_type, upload_key=upload_key, start=start, end=end, segments=segments)
         settings = load(ResolverSettings, {**self.variables, "FFPROBE_BIN": media.FFPROBE, **variables})
         job = fold(history(asked, job_id=self.job_id))
         return await resolve_source(
@@ -74,10 +82,10 @@ class Resolving:
         """Why it is refused; that nothing is left of it is part of being refused."""
         with pytest.raises(Failure) as raised:
             await self.resolve(upload_key, **asked)  # type: ignore[arg-type]
-        assert await self.pinned() == []
+        assert await self.own_files() == []
         return raised.value
 
-    async def pinned(self) -> list[str]:
+    async def own_files(self) -> list[str]:
         return [info.key async for info in self.bucket.list(f"sources/{self.job_id}/")]
 
     async def content(self, source: SourceReady) -> bytes:

@@ -1,84 +1,14 @@
 """Jobs by URL through the resolver's handler, on real S3, Postgres and sites: fetched once, kept for others, each job with a copy."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from libs.common.domain.events import SourceReady
-from libs.common.domain.failures import Code, Failure
-from libs.common.domain.job import fold
-from libs.common.runtime.context import Context
-from libs.common.runtime.object_store import ObjectStore
-from libs.common.runtime.settings import load
-from services.resolver.handler import resolve_source
-from services.resolver.settings import ResolverSettings
-from services.resolver.tools import Tools, open_tools
-from tests import media
-from tests.builders import history, requested
-from tests.resolver.visiting import allowing
+from libs.common.domain.failures import Code
+from tests.resolver.downloading import Downloads
 from tests.sites.packagings import packaged
-from tests.sites.site import Site, open_site
-
-
-@dataclass
-class Downloads:
-    """One replica of the resolver, allowed to visit the site."""
-
-    site: Site
-    objects: ObjectStore
-    variables: dict[str, str]
-    folder: Path
-    tools: Tools
-    said: list[float] = field(default_factory=list)
-
-    async def resolve(
-        self, url: str | None, start: float = 8.4, end: float = 12.4, *, job_id: UUID | None = None, **variables: str
-    ) -> SourceReady:
-        asked = requested(source_type="youtube", upload_key=None, source_url=url, start=start, end=end)
-        job_id = job_id or uuid4()
-        scratch = self.folder / str(uuid4())
-        scratch.mkdir()
-        context = Context(
-            job_id=job_id,
-            job=fold(history(asked, job_id=job_id)),
-            settings=load(ResolverSettings, self.variables | variables),
-            tools=self.tools,
-            objects=self.objects,
-            scratch=scratch,
-            progress=self.say,
-        )
-        return await resolve_source(asked, context)
-
-    async def say(self, progress: float) -> None:
-        self.said.append(progress)
-
-    async def refusal(self, url: str | None, start: float = 8.4, end: float = 12.4, **variables: str) -> Failure:
-        with pytest.raises(Failure) as raised:
-            await self.resolve(url, start, end, **variables)
-        return raised.value
-
-    @property
-    def fetches(self) -> int:
-        """yt-dlp asks once for the whole of a direct file, to see what it is."""
-        return len([request for request in self.site.requests if request.range is None])
-
-    @asynccontextmanager
-    async def replica(self) -> AsyncIterator["Downloads"]:
-        async with open_tools(load(ResolverSettings, self.variables)) as tools:
-            yield Downloads(self.site, self.objects, self.variables, self.folder, tools)
-
-
-@pytest.fixture
-async def downloads(store: ObjectStore, servers: dict[str, str], films: Path, tmp_path: Path) -> AsyncIterator[Downloads]:
-    async with open_site(films) as site:
-        variables = servers | allowing(site.port) | {"FFPROBE_BIN": media.FFPROBE}
-        async with open_tools(load(ResolverSettings, variables)) as tools:
-            yield Downloads(site, store, variables, tmp_path, tools)
 
 
 async def test_a_job_by_url_gets_a_section_of_its_own(downloads: Downloads, short: Path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.domain.values import Segment
 from libs.common.runtime.embedded import LocalServers
 from tests.media import FFPROBE
 from tests.resolver.recordings import H264, RECORDINGS, SECONDS, Recording, image, made, recorded
@@ -20,12 +21,13 @@ MIB = 1 << 20
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda recording: recording.name)
 async def test_a_recording_becomes_a_source(recording: Recording, folder: Path, resolving: Resolving) -> None:
     body = recorded(recording, folder).read_bytes()
-    source = await resolving.resolve(await resolving.uploaded(body))
+    key = await resolving.uploaded(body)
+    source = await resolving.resolve(key)
     assert source.duration == pytest.approx(SECONDS, abs=0.1)
     assert (source.container, source.size) == (recording.demuxer, len(body))
     assert (source.video and source.video.codec, source.audio and source.audio.codec) == (recording.video, recording.audio)
-    assert source.source_key == f"sources/{resolving.job_id}/source.{recording.extension}"
-    assert await resolving.content(source) == body
+    assert source.source_key == key
+    assert await resolving.own_files() == []
 
 
 async def test_the_tracks_are_described(resolving: Resolving, plain: bytes) -> None:
@@ -162,45 +164,40 @@ async def test_an_end_within_the_grace_is_accepted(resolving: Resolving, plain: 
     assert source.duration < SECONDS + 0.1
 
 
-async def test_a_put_after_resolving_does_not_change_the_source(resolving: Resolving, plain: bytes) -> None:
+async def test_every_range_of_a_joined_clip_is_held_against_the_source(resolving: Resolving, plain: bytes) -> None:
     key = await resolving.uploaded(plain)
-    source = await resolving.resolve(key)
-    await resolving.bucket.put(key, other(plain), "video/mp4")
-    assert await resolving.content(source) == plain
+    inside, outside = Segment(start=3, end=4), Segment(start=2, end=SECONDS + 1)
+    assert (await resolving.resolve(key, start=1, end=4, segments=(inside, Segment(start=1, end=2)))).sections == ()
+    refused = await resolving.refusal(key, start=1, end=4, segments=(inside, outside))
+    assert (refused.code, "2.000 to 5.000" in refused.message) == (Code.RANGE_OUTSIDE_SOURCE, True)
 
 
 async def test_resolving_twice_gives_the_same_answer(resolving: Resolving, plain: bytes) -> None:
     key = await resolving.uploaded(plain)
     first, second = await resolving.resolve(key), await resolving.resolve(key)
     assert first == second
-    assert await resolving.pinned() == [first.source_key]
-    assert await resolving.content(second) == plain
+    assert await resolving.own_files() == []
 
 
-@pytest.mark.parametrize("moment", [0.2, 0.6])
-async def test_an_upload_that_is_replaced_meanwhile_is_looked_at_anew(resolving: Resolving, plain: bytes, moment: float) -> None:
+async def test_an_upload_that_is_replaced_meanwhile_is_looked_at_anew(resolving: Resolving, plain: bytes) -> None:
     key = await resolving.uploaded(plain)
-    resolving.moments.what[moment] = lambda: resolving.bucket.put(key, other(plain), "video/mp4")
+    resolving.moments.what[0.2] = lambda: resolving.bucket.put(key, other(plain), "video/mp4")
     with pytest.raises(Failure) as raised:
         await resolving.resolve(key)
     assert (raised.value.code, raised.value.outage) == (Code.RETRYABLE_ERROR, None)
     assert await resolving.content(await resolving.resolve(key)) == other(plain)
 
 
-@pytest.mark.parametrize("moment", [0.2, 0.6])
-async def test_an_upload_that_is_deleted_meanwhile_fails_for_good(resolving: Resolving, plain: bytes, moment: float) -> None:
+async def test_an_upload_that_is_deleted_meanwhile_fails_for_good(resolving: Resolving, plain: bytes) -> None:
     key = await resolving.uploaded(plain)
-    resolving.moments.what[moment] = lambda: resolving.bucket.delete([key])
+    resolving.moments.what[0.2] = lambda: resolving.bucket.delete([key])
     refused = await resolving.refusal(key)
     assert (refused.code, refused.retryable) == (Code.SOURCE_UNREADABLE, False)
 
 
-@pytest.mark.parametrize("moment", [0.2, 0.6])
-async def test_s3_going_away_is_an_outage_and_no_fault_of_the_file(
-    resolving: Resolving, local: LocalServers, plain: bytes, moment: float
-) -> None:
+async def test_s3_going_away_is_an_outage_and_no_fault_of_the_file(resolving: Resolving, local: LocalServers, plain: bytes) -> None:
     key = await resolving.uploaded(plain)
-    resolving.moments.what[moment] = local.s3.kill
+    resolving.moments.what[0.2] = local.s3.kill
     try:
         with pytest.raises(Failure) as raised:
             await resolving.resolve(key)

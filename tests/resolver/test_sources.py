@@ -216,8 +216,9 @@ def test_any_other_key_is_refused(key: str) -> None:
     assert not is_upload_key(key)
 
 
-def test_a_pinned_copy_lies_with_its_job() -> None:
-    assert source_key(JOB, Container("matroska", "webm")) == f"sources/{JOB}/source.webm"
+def test_what_is_fetched_lies_with_its_job() -> None:
+    assert source_key(JOB, "webm") == f"sources/{JOB}/source.webm"
+    assert source_key(JOB, "mp4", 2) == f"sources/{JOB}/source-2.mp4"
 
 
 @pytest.mark.parametrize(("size", "code"), [(1, None), (1000, None), (1001, Code.INPUT_TOO_LARGE), (0, Code.SOURCE_UNREADABLE)])

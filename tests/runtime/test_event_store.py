@@ -147,6 +147,16 @@ async def test_an_expired_job_leaves_a_tombstone_and_then_nothing(store: EventSt
     assert job_id not in await store.expired(NOW, 10_000)
 
 
+async def test_a_job_s_time_can_be_up_sooner_but_not_later(store: EventStore) -> None:
+    past = NOW - timedelta(days=2000)
+    job_id = await written(store, history(requested(expires_at=past), ready()))
+    await store.hasten(job_id, past + timedelta(hours=1))
+    assert job_id in await store.expired(past + timedelta(seconds=1), 10)
+    await store.hasten(job_id, past - timedelta(hours=1))
+    assert job_id in await store.expired(past, 10)
+    await store.purge(job_id)
+
+
 async def test_an_upload_is_needed_while_a_job_of_it_stands(store: EventStore) -> None:
     key = f"uploads/{uuid4()}/file.mp4"
     assert not await store.is_upload_needed(key)

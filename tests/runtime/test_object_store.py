@@ -51,9 +51,9 @@ async def read_on(chunks: AsyncIterator[bytes]) -> int:
     return sum([len(chunk) async for chunk in chunks])
 
 
-async def unfinished(bucket: Bucket) -> list[str]:
-    answer = await bucket._client.list_multipart_uploads(Bucket=bucket.name)
-    return [upload["Key"] for upload in answer.get("Uploads", ())]
+async def unfinished(bucket: Bucket, key: str) -> int:
+    """Multipart uploads of this key that are neither complete nor aborted."""
+    return len([each async for each in bucket.client_uploads.unfinished() if each.key == key])
 
 
 async def test_a_key_that_holds_nothing_has_no_head(bucket: Bucket) -> None:
@@ -125,7 +125,7 @@ async def test_a_stream_over_its_limit_is_refused_and_leaves_nothing(bucket: Buc
         await bucket.upload_stream(key, in_chunks(bytes(size)), PLAIN, limit=size - 1)
     assert raised.value.code is Code.INPUT_TOO_LARGE
     assert await bucket.head(key) is None
-    assert await unfinished(bucket) == []
+    assert await unfinished(bucket, key) == 0
 
 
 async def test_a_stream_that_breaks_raises_its_own_error_and_leaves_nothing(bucket: Bucket) -> None:
@@ -137,7 +137,7 @@ async def test_a_stream_that_breaks_raises_its_own_error_and_leaves_nothing(buck
     with pytest.raises(ConnectionResetError):
         await bucket.upload_stream(key, broken(), PLAIN, limit=1 << 30)
     assert await bucket.head(key) is None
-    assert await unfinished(bucket) == []
+    assert await unfinished(bucket, key) == 0
 
 
 async def test_a_cancelled_stream_leaves_nothing(bucket: Bucket) -> None:
@@ -151,12 +151,12 @@ async def test_a_cancelled_stream_leaves_nothing(bucket: Bucket) -> None:
     key = new_key()
     upload = asyncio.create_task(bucket.upload_stream(key, stalled(), PLAIN, limit=1 << 30))
     await waiting.wait()
-    assert await unfinished(bucket) == [key]
+    assert await unfinished(bucket, key) == 1
     upload.cancel()
     await asyncio.wait([upload])
     assert upload.cancelled()
     assert await bucket.head(key) is None
-    assert await unfinished(bucket) == []
+    assert await unfinished(bucket, key) == 0
 
 
 @pytest.mark.parametrize("megabytes", [1, 65])
@@ -207,24 +207,6 @@ async def test_more_objects_than_a_page_holds_are_listed_and_deleted(bucket: Buc
 async def test_a_key_that_is_not_of_our_making_is_refused(bucket: Bucket, key: str) -> None:
     with pytest.raises(ValueError, match="key"):
         await bucket.put(key, b"x", PLAIN)
-
-
-async def test_a_signed_put_takes_exactly_the_size_type_and_key_that_it_was_signed_for(bucket: Bucket) -> None:
-    key = new_key("talk.mp4")
-    signed = await bucket.signed_put(key, ttl=60, size=5, content_type="video/mp4")
-    async with aiohttp.ClientSession() as client:
-        for url, body, content_type in (
-            (signed.url, b"longer", "video/mp4"),
-            (signed.url, b"12345", "text/html"),
-            (signed.url.replace("talk.mp4", "other.mp4"), b"12345", "video/mp4"),
-        ):
-            async with client.put(url, data=body, headers={"Content-Type": content_type}) as refused:
-                assert refused.status == 403
-        assert await bucket.head(key) is None
-        async with client.request(signed.method, signed.url, data=b"12345", headers=signed.headers) as taken:
-            assert taken.status == 200
-    assert await bucket.read(key, 0, 10) == b"12345"
-    assert "Signature" not in repr(signed)
 
 
 async def test_a_signed_get_downloads_under_its_name(bucket: Bucket) -> None:

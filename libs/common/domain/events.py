@@ -278,13 +278,17 @@ def replay_id(job_id: UUID, run: int) -> UUID:
     return uuid5(job_id, f"replayed:{run}")
 
 
+def expiry_id(job_id: UUID) -> UUID:
+    return uuid5(job_id, "expired")
+
+
 def discard_id(job_id: UUID, source: str) -> UUID:
     return uuid5(job_id, f"discarded:{source}")
 
 
 _decoder = msgspec.json.Decoder(Envelope)
 _nul = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # behind an escaped backslash it is a text like any other
-_known = {type_of(event) for event in AnyEvent.__args__}
+_known = frozenset(type_of(event) for event in AnyEvent.__args__)
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -299,6 +303,10 @@ def decode(body: bytes | str) -> Envelope:
         return _decoder.decode(body)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError("not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deep") from error
+
+
+def known_types() -> frozenset[str]:
+    return _known
 
 
 def is_known(event_type: str) -> bool:

@@ -24,6 +24,7 @@ class Code(StrEnum):
     NOT_READY = "NOT_READY"
     GONE = "GONE"
     CONFLICT = "CONFLICT"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     INVALID_STATE = "INVALID_STATE"
     INPUT_TOO_LARGE = "INPUT_TOO_LARGE"
     SOURCE_UNREADABLE = "SOURCE_UNREADABLE"
@@ -54,6 +55,7 @@ HINTS: dict[Code, str] = {
     Code.NOT_READY: "Ask again when the job's status is done.",
     Code.GONE: "The job and its files were deleted at expiry; submit it again.",
     Code.CONFLICT: "Wait for the first request with this key to be answered.",
+    Code.IDEMPOTENCY_KEY_REUSED: "Use a new Idempotency-Key for a new request; repeat a request exactly as it was.",
     Code.INVALID_STATE: "Read the job's status first.",
     Code.INPUT_TOO_LARGE: "Use a smaller or shorter source, or upload just the part that you need.",
     Code.SOURCE_UNREADABLE: "Check that the source plays, or upload it as MP4, MOV, MKV, WebM, AVI or MPEG-TS.",

@@ -50,6 +50,10 @@ class EventStore(Protocol):
         """Jobs (or what is left of them) whose time is up, oldest first."""
         ...
 
+    async def hasten(self, job_id: UUID, expires_at: datetime) -> None:
+        """The job's time is up then, if that is sooner than it was to be."""
+        ...
+
     async def forget(self, job_id: UUID, *, until: datetime) -> None:
         """Delete the job's events but for job.expired, which stays `until` then, so that the job still answers 410."""
         ...
@@ -59,7 +63,7 @@ class EventStore(Protocol):
         ...
 
     async def is_upload_needed(self, key: str) -> bool:
-        """Whether a job that isn't forgotten yet asked for a clip of this upload."""
+        """Whether a job that isn't forgotten yet asked for a clip of this upload, or its sender may still do so."""
         ...
 
     def lease(self, name: str) -> AbstractAsyncContextManager[bool]:
@@ -118,6 +122,9 @@ class PostgresEventStore:
 
     async def expired(self, now: datetime, limit: int) -> list[UUID]:
         return [row["job_id"] for row in await self._sql.rows("expired", now, limit)]
+
+    async def hasten(self, job_id: UUID, expires_at: datetime) -> None:
+        await self._sql.rows("hasten", job_id, expires_at)
 
     async def forget(self, job_id: UUID, *, until: datetime) -> None:
         await self._sql.rows("forget", job_id, until)

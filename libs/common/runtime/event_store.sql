@@ -43,6 +43,9 @@ UPDATE job_index SET open = false WHERE job_id = ANY($1)
 -- name: expired
 SELECT job_id FROM job_index WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
 
+-- name: hasten
+UPDATE job_index SET expires_at = least(expires_at, $2) WHERE job_id = $1
+
 -- name: forget
 WITH gone AS (DELETE FROM job_events WHERE job_id = $1 AND type <> 'job.expired')
 UPDATE job_index SET open = false, expires_at = $2 WHERE job_id = $1
@@ -53,6 +56,7 @@ DELETE FROM job_index WHERE job_id = $1
 
 -- name: is_upload_needed
 SELECT EXISTS (SELECT FROM job_events WHERE type = 'clips.requested' AND envelope -> 'event' ->> 'uploadKey' = $1)
+    OR EXISTS (SELECT FROM uploads WHERE key = $1 AND expires_at > now())
 
 -- name: lease
 SELECT pg_try_advisory_lock(hashtextextended($1, 0))

@@ -157,6 +157,7 @@ class JetStreamBus:
     def __init__(self, client: Client, js: JetStreamContext, *, needs_streams: bool = False) -> None:
         self.client = client
         self.js = js
+        self.api: str = js._prefix  # noqa: SLF001  no public way to it
         self._needs_streams = needs_streams
         self._unanswered: Publication | None = None
         """What a stream last left without a word: a leader was being elected, or the stream can't write."""
@@ -248,7 +249,7 @@ class Lane:
 
     async def _ask(self, ask: dict[str, Any], timeout: float) -> Msg | None:  # noqa: ASYNC109  nats-py's own way
         """A pull on an inbox of its own: nats-py's fetch keeps what came too late for the next caller."""
-        msg = await self._reply(f"$JS.API.CONSUMER.MSG.NEXT.{CLIPS}.{self._durable}", json.dumps(ask).encode(), timeout)
+        msg = await self._reply(f"{self._bus.api}.CONSUMER.MSG.NEXT.{CLIPS}.{self._durable}", json.dumps(ask).encode(), timeout)
         if msg is None or (msg.headers or {}).get("Status") != NO_RESPONDERS:
             return msg
         if self._restore:
@@ -276,10 +277,10 @@ class Lane:
 
 
 @asynccontextmanager
-async def open_bus(url: str, *, name: str, needs_streams: bool = False) -> AsyncIterator[JetStreamBus]:
-    """`needs_streams`: its ping counts a missing work stream as an outage."""
+async def open_bus(url: str, *, name: str, needs_streams: bool = False, api: str = "$JS.API") -> AsyncIterator[JetStreamBus]:
+    """`needs_streams`: its ping counts a missing work stream as an outage. `api`: the prefix under which JetStream is reached."""
     async with open_client(url, name=name) as client:
-        yield JetStreamBus(client, client.jetstream(timeout=REQUEST_TIMEOUT), needs_streams=needs_streams)
+        yield JetStreamBus(client, client.jetstream(prefix=api, timeout=REQUEST_TIMEOUT), needs_streams=needs_streams)
 
 
 class as_outage:  # noqa: N801  reads as the phrase that it is

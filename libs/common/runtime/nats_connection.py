@@ -1,6 +1,7 @@
 """A connection to the NATS servers that is made in the background and never given up. What travels on it is in jetstream.py."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -46,6 +47,11 @@ def addresses_and_login(url: str) -> tuple[list[str], Login]:
     return addresses, Login()
 
 
+def inboxes_of(login: Login) -> str:
+    """Where answers to this user come: a prefix of its own, so that permissions can keep them from all others (docs/security.md)."""
+    return f"_INBOX_{login.user}" if login.user and re.fullmatch(r"[A-Za-z0-9_-]+", login.user) else "_INBOX"
+
+
 async def _connected(client: Client, url: str, name: str) -> None:
     addresses, login = addresses_and_login(url)
     await client.connect(
@@ -62,6 +68,7 @@ async def _connected(client: Client, url: str, name: str) -> None:
         user=login.user,
         password=login.password,
         token=login.token,
+        inbox_prefix=inboxes_of(login),
     )
 
 

@@ -1,10 +1,10 @@
 """S3: the two buckets, through the few verbs that the services need. What goes wrong is a Failure, made in s3_calls.py."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from aioboto3.session import Session
 from aiobotocore.config import AioConfig
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.client_uploads import ClientUploads, sign_part_types
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.s3_calls import BYTES, REPLACED, calling, reading
 from libs.common.runtime.s3_fields import attachment, checked_key, etag_of, http_range, whole_size
@@ -37,16 +38,6 @@ class ObjectInfo:
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
-    """What a client must send: the signed URL with exactly this method and these headers, until it expires."""
-
-    url: str = field(repr=False)
-    method: str
-    headers: Mapping[str, str]
-    expires_at: datetime
-
-
 class Bucket:
     """One private bucket.
 
@@ -57,6 +48,7 @@ class Bucket:
 
     def __init__(self, name: str, client: Any, signer: Any) -> None:
         self.name = name
+        self.client_uploads = ClientUploads(name, client, signer)
         self._client = client
         self._signer = signer
 
@@ -171,12 +163,6 @@ class Bucket:
         params = {**self._at(key), "ResponseContentDisposition": attachment(filename)}
         return await self._sign("get_object", params, ttl)
 
-    async def signed_put(self, key: str, *, ttl: int, size: int, content_type: str) -> SignedRequest:
-        """Leave to put one object of exactly this size (bytes) and type, as often as the client likes until it expires (findings B6)."""
-        url = await self._sign("put_object", {**self._at(key), "ContentLength": size, "ContentType": content_type}, ttl)
-        headers = {"Content-Type": content_type, "Content-Length": str(size)}
-        return SignedRequest(url, "PUT", headers, datetime.now(UTC) + timedelta(seconds=ttl))
-
     async def ensure(self, region: str) -> None:
         """The bucket exists after this, and is ours to use. Several processes may ask at once."""
         try:
@@ -245,6 +231,7 @@ async def open_object_store(settings: CommonSettings) -> AsyncIterator[ObjectSto
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(session.client("s3", **_options(settings, settings.s3_endpoint_url)))
         signer = await stack.enter_async_context(session.client("s3", **_options(settings, public))) if public else client
+        sign_part_types(signer)
         sources, results = (Bucket(name, client, signer) for name in (settings.s3_sources_bucket, settings.s3_results_bucket))
         yield ObjectStore(sources, results, settings.s3_region)
 

@@ -66,7 +66,7 @@ def _answered(error: ClientError, operation: str) -> Failure:
         return _unavailable("the file store is overloaded or out of order")
     if status == HTTPStatus.NOT_FOUND:
         return Failure(Code.NOT_FOUND, "the file is not there")
-    if status == HTTPStatus.PRECONDITION_FAILED:
+    if status == HTTPStatus.PRECONDITION_FAILED or code == "InvalidPart":  # a part was put anew between our look and our word
         return Failure(Code.RETRYABLE_ERROR, REPLACED)
     log.error("S3 refused a request", operation=operation, status=status, code=code)
     return Failure(Code.INTERNAL, "the file store refused a request")

@@ -54,7 +54,8 @@ async def connections(settings: CommonSettings, name: str, *, needed: Collection
         pool = await stack.enter_async_context(open_pool(settings.database_url.reveal(), connections=POOL))
         store = PostgresEventStore(pool)
         lasting = settings.environment == "production"
-        bus = await stack.enter_async_context(open_bus(settings.nats_url.reveal(), name=name, needs_streams=lasting))
+        opened = open_bus(settings.nats_url.reveal(), name=name, needs_streams=lasting, api=settings.nats_api_prefix)
+        bus = await stack.enter_async_context(opened)
         objects = await stack.enter_async_context(open_object_store(settings))
         health = Health({"postgres": store.ping, "nats": partial(_ping, bus, settings.monitors), "s3": objects.ping}, needed=needed)
         watching = asyncio.create_task(health.watch())

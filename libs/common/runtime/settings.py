@@ -44,6 +44,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: Annotated[Secret, Meta(description="Postgres, as postgresql://user:password@host:port/name")]
     nats_url: Annotated[Secret, Meta(description="NATS servers, comma-separated")]
+    nats_api_prefix: Annotated[str, Meta(description="Where JetStream is asked; CLIPSTREAM.API with users.conf, in a stage")] = "$JS.API"
     nats_monitor_urls: Annotated[str, Meta(description="Monitoring addresses of NATS, comma-separated; they show whether it syncs")] = ""
     s3_endpoint_url: Annotated[str | None, Meta(description="S3 server; unset for AWS itself")] = None
     s3_public_endpoint_url: Annotated[

@@ -64,7 +64,8 @@ def _check_film(film: Film, info: Info, errand: Errand) -> None:
     check_duration(duration, errand.max_seconds)
     if duration is not None and errand.end is not None:
         caps = Caps(max_bytes=errand.max_bytes, max_seconds=errand.max_seconds, min_clip_seconds=errand.min_clip_seconds)
-        check_times(errand.start, errand.end, duration, caps)
+        end = min(errand.end, duration) if errand.is_shared else errand.end
+        check_times(errand.start, end, duration, caps)
 
 
 def _duration(film: Film, info: Info) -> float | None:
@@ -106,6 +107,7 @@ def _fetch(film: Film, start: float, end: float, folder: Path, max_bytes: int, s
             clock_offset=part.clock_offset,
             begins=part.begins,
             ends=part.ends,
+            is_last=part.is_last,
             duration=part.duration,
         )
     )

@@ -37,6 +37,8 @@ class Section:
     begins: float | None
     ends: float | None
     """From `begins` to `ends` all is there; the clipper wants to read 1.0 s beyond a range, unless the source ends there."""
+    is_last: bool
+    """Whether the source ends with it."""
     duration: float | None
     """Of the whole source."""
     bytes_read: int
@@ -93,6 +95,7 @@ class Film:
             clock_offset=None,
             begins=None,
             ends=None,
+            is_last=True,
             duration=self.duration,
             bytes_read=self.outside.bytes_read,
         )
@@ -112,6 +115,7 @@ class Film:
             clock_offset=section.clock_offset,
             begins=section.begins,
             ends=section.ends,
+            is_last=section.is_whole,
             duration=duration,
             bytes_read=self.outside.bytes_read,
         )

@@ -42,6 +42,8 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     start: float = 0.0
     end: float | None = None
     """None: no range is asked about."""
+    is_shared: bool = False
+    """The range holds those of several jobs and may reach past the source's end: each job is held against its own."""
     folder: str | None
     """Where the file is written; absolute, and nobody else's. None: only look."""
     proxy: str
@@ -92,13 +94,17 @@ class Progress(Line, frozen=True, kw_only=True, tag="progress"):
 
 
 class Fetched(Line, frozen=True, kw_only=True, tag="fetched"):
-    """The file that is there now. `begins` and `ends` say which part of the source it holds; None: all of it."""
+    """The file that is there now. `begins` and `ends` say which part of the source it holds; None: all of it.
+
+    `is_last`: nothing comes after it.
+    """
 
     path: str
     container: Text
     clock_offset: float | None = None
     begins: float | None = None
     ends: float | None = None
+    is_last: bool = False
     duration: float | None = None
     """Of the whole source."""
 

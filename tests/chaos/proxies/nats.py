@@ -67,7 +67,7 @@ def is_ack(frame: Frame) -> bool:
 
 def is_pub_ack(frame: Frame) -> bool:
     """The stream's word that it has what was published."""
-    if frame.verb not in {b"MSG", b"HMSG"} or not frame.subject.startswith(b"_INBOX.") or b'"seq"' not in frame.body:
+    if frame.verb not in {b"MSG", b"HMSG"} or not frame.subject.startswith(b"_INBOX") or b'"seq"' not in frame.body:
         return False
     answer = json.loads(frame.body)
     return {"stream", "seq"} <= answer.keys() and "type" not in answer

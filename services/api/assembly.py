@@ -1,0 +1,64 @@
+"""What one API process is made of, and what runs in it beside the requests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+from libs.common.runtime.service import Connections
+from services.api.context import Api
+from services.api.door import Door
+from services.api.event_streams import EventStreams
+from services.api.idempotency import IdempotencyKeys
+from services.api.intake import Intake
+from services.api.job_opening import JobOpening
+from services.api.pressure import Pressure
+from services.api.queue import Queue
+from services.api.read_model import ReadModel
+from services.api.settings import ApiSettings
+from services.api.upload_rows import UploadRows
+from services.api.webhooks.office import Webhooks, sending
+from services.api.webhooks.outbox import enqueue
+
+LAST_PUBLISHES = 5.0
+"""Seconds that publishes under way get at the end; the reconciler repeats what they lose."""
+
+
+@asynccontextmanager
+async def assembled(settings: ApiSettings, to: Connections) -> AsyncIterator[Api]:
+    """Everything at work while inside."""
+    model = ReadModel(to.pool, to.store, enqueue)
+    intake = Intake(to.store, JobOpening(model), to.bus)
+    pressure = Pressure(settings.worker_queue_high_watermark, bus=to.bus, store=to.store, intake=intake)
+    api = Api(
+        settings=settings,
+        store=to.store,
+        objects=to.objects,
+        health=to.health,
+        intake=intake,
+        pressure=pressure,
+        nats=to.bus.client,
+        door=Door(settings, to.pool),
+        model=model,
+        queue=Queue(model.sql),
+        uploads=UploadRows(to.pool),
+        idempotency=IdempotencyKeys(to.pool),
+        webhooks=Webhooks.of(settings, to.pool),
+        event_streams=EventStreams(to.pool, most=settings.event_streams_max),
+    )
+    try:
+        async with pressure.watched(), api.door.kept(), _running(model.follow()), sending(settings, api.webhooks):
+            yield api
+    finally:
+        await asyncio.wait([asyncio.create_task(intake.settled())], timeout=LAST_PUBLISHES)
+
+
+@asynccontextmanager
+async def _running(*tasks: Awaitable[None]) -> AsyncIterator[None]:
+    """Tasks that go on for ever, while inside."""
+    running = [asyncio.ensure_future(task) for task in tasks]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

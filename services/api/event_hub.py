@@ -1,0 +1,95 @@
+"""Wakes the streams of the jobs in which something happened: one reader of the event feed for all of a process's streams."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from uuid import UUID
+
+from prometheus_client import Gauge
+
+from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.event_feed import EventFeed
+from libs.common.runtime.telemetry import logger
+
+log = logger(__name__)
+STREAMS = Gauge("clip_event_streams", "Clients that follow a job's events at this process")
+
+RESTART_PAUSE = 1.0
+FULL_RETRY = 10.0
+"""Retry-After in seconds where there is no place for one more."""
+
+
+class EventHub:
+    """It only rings: what happened, each stream reads by itself. So a ring too many costs a query, and none is ever missed."""
+
+    def __init__(self, feed: EventFeed, *, most: int) -> None:
+        self._feed, self._most = feed, most
+        self._bells: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._count = 0
+        self._following: asyncio.Task[None] | None = None
+        self.is_closed = False
+
+    @contextmanager
+    def listening(self, job_id: UUID) -> Iterator[asyncio.Event]:
+        """A bell that rings when the job may have new events, and that has rung already. Raises Failure(BACKPRESSURE)."""
+        if self.is_closed or self._count >= self._most:
+            why = "this server is stopping" if self.is_closed else "as many streams are open here as can be"
+            raise Failure(Code.BACKPRESSURE, why, retry_after=FULL_RETRY)
+        bell = asyncio.Event()
+        bell.set()
+        self._enter(job_id, bell)
+        try:
+            yield bell
+        finally:
+            self._leave(job_id, bell)
+
+    def _enter(self, job_id: UUID, bell: asyncio.Event) -> None:
+        self._bells[job_id].add(bell)
+        self._counted(1)
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow(), name="event hub")
+
+    def _leave(self, job_id: UUID, bell: asyncio.Event) -> None:
+        self._bells[job_id].discard(bell)
+        if not self._bells[job_id]:
+            del self._bells[job_id]
+        self._counted(-1)
+        if self._following and not self._bells:
+            self._following.cancel()
+            self._following = None
+
+    def _counted(self, by: int) -> None:
+        self._count += by
+        STREAMS.inc(by)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Outside of it there are no streams: all end at once."""
+        try:
+            yield
+        finally:
+            self.is_closed = True
+            self._ring(list(self._bells))
+
+    async def _follow(self) -> None:
+        """Whatever ends it, it begins again at the feed's end, and everyone looks for what was missed in between."""
+        while True:
+            try:
+                await self._ring_along()
+            except Failure as failure:
+                log.warning("streams wait for the database", error=failure.message)
+            except Exception:
+                log.exception("the event hub broke; it begins again")
+            await asyncio.sleep(RESTART_PAUSE)
+
+    async def _ring_along(self) -> None:
+        after = await self._feed.end()
+        self._ring(list(self._bells))
+        async for batch in self._feed.follow(after):
+            self._ring({entry.envelope.job_id for entry in batch.entries})
+
+    def _ring(self, jobs: Iterable[UUID]) -> None:
+        for job_id in jobs:
+            for bell in self._bells.get(job_id, ()):
+                bell.set()

@@ -1,0 +1,176 @@
+"""The read model: a row for each job, as the fold tells it, that lists, filters and queue positions ask. Its SQL is in read_model.sql.
+
+It follows the events and can be made anew from them at any time (`python -m services.api.rebuild_command`), with the same result.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from uuid import UUID
+
+from msgspec import Struct
+
+from libs.common.domain.events import (
+    Envelope,
+    Priority,
+    StageProgress,
+    StageRetried,
+    StageStarted,
+    decode,
+    is_known,
+    known_types,
+    type_of,
+)
+from libs.common.domain.failures import Failure
+from libs.common.domain.job import Job, apply
+from libs.common.runtime.event_feed import Cursor, EventFeed
+from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.postgres import Connection, Pool, Statements
+from libs.common.runtime.telemetry import logger
+
+log = logger(__name__)
+POLL = 0.5
+"""Seconds between two looks at the feed that is read to its end."""
+TAKE_OVER = 2.0
+"""Seconds between two tries to be the one that writes."""
+LANES = {Priority.FAST: 0, Priority.NORMAL: 1, Priority.BULK: 2}
+FOLLOWED = known_types() - {type_of(StageProgress), type_of(StageRetried)}
+"""What can change a row."""
+NEWS = timedelta(days=1)
+"""A job that ended longer ago is told to nobody: the rows are being made anew."""
+Ended = Callable[[Connection, Job], Awaitable[None]]
+
+
+class Row(Struct, frozen=True):
+    """A job as lists know it. `seq` is the number of its last event; `begun_at` is when its first stage began."""
+
+    job_id: UUID
+    tenant: str
+    client: str
+    group_id: UUID | None
+    source_type: str
+    lane: int
+    status: str
+    created_at: datetime
+    begun_at: datetime | None
+    ended_at: datetime | None
+    seq: int
+
+
+def row_of(job: Job, history: Iterable[Envelope], seq: int) -> Row | None:
+    """Of the job that the history folds to. None for one that no list shows: it has expired, or was never opened."""
+    asked = job.requested
+    if asked is None or job.status == "expired" or job.id is None or job.created_at is None:
+        return None
+    return Row(
+        job.id,
+        asked.tenant,
+        asked.client,
+        asked.group_id,
+        asked.source_type,
+        LANES[job.priority],
+        job.status,
+        job.created_at,
+        next((envelope.at for envelope in history if isinstance(envelope.event, StageStarted)), None),
+        job.updated_at if job.is_over else None,
+        seq,
+    )
+
+
+def ends(states: Sequence[Job]) -> Iterator[Job]:
+    """The job as it was at the end of each run that has ended: a run may follow before anybody looked."""
+    for job, following in zip(states, [*states[1:], None], strict=True):
+        if job.is_over and (following is None or following.run > job.run):
+            yield job
+
+
+class ReadModel:
+    """The rows, and their one writer among the API's replicas. `ended` is told of each end of a job, in the same transaction."""
+
+    def __init__(self, pool: Pool, store: EventStore, ended: Ended) -> None:
+        self.sql = Statements(pool, "read_model.sql", "services.api")
+        self._feed = EventFeed(pool)
+        self._store = store
+        self._ended = ended
+
+    async def histories(self, job_ids: Collection[UUID]) -> dict[UUID, tuple[list[Envelope], int]]:
+        """Of each job that has events: those that this version knows, and the number of the last one."""
+        found: dict[UUID, tuple[list[Envelope], int]] = defaultdict(lambda: ([], 0))
+        for row in await self.sql.rows("histories", list(job_ids)):
+            history = found[row["job_id"]][0]
+            if is_known(row["type"]):
+                history.append(decode(row["envelope"]))
+            found[row["job_id"]] = (history, row["seq"])
+        return found
+
+    async def project(self, job_ids: Collection[UUID], place: Cursor | None = None) -> None:
+        """Make the rows of these jobs what their events say, and note how far the feed was read."""
+        found = await self.histories(job_ids)
+        async with self.sql.transaction("project") as connection:
+            for job_id in sorted(job_ids):
+                await self._write(connection, job_id, *found.get(job_id, ([], 0)))
+            if place:
+                await connection.execute(self.sql["move"], place.txid, place.position)
+
+    async def _write(self, connection: Connection, job_id: UUID, history: list[Envelope], seq: int) -> None:
+        states = list(accumulate(history, apply, initial=Job()))
+        row = row_of(states[-1], history, seq)
+        if row is None:
+            await connection.execute(self.sql["drop"], job_id)
+            return
+        await connection.execute(self.sql["keep"], *(getattr(row, name) for name in Row.__struct_fields__))
+        for job in ends(states):
+            if job.updated_at and datetime.now(UTC) - job.updated_at < NEWS:
+                await self._ended(connection, job)
+
+    async def follow(self) -> None:
+        """For ever: as the one writer where no other is, else waiting to become it."""
+        while True:
+            try:
+                async with self._store.lease("read model") as ours:
+                    if ours:
+                        await self._follow()
+            except Failure as failure:
+                log.warning("the read model waits", error=failure.message)
+            except Exception:
+                log.exception("the read model broke off; it begins again")
+            await asyncio.sleep(TAKE_OVER)
+
+    async def _follow(self) -> None:
+        while True:
+            if await self.catch_up():
+                await asyncio.sleep(POLL)
+
+    async def catch_up(self) -> bool:
+        """One page of the feed, behind what was read before; True at the feed's end. Raises Failure."""
+        row = await self.sql.row("place")
+        batch = await self._feed.page(Cursor(row["txid"], row["position"]) if row else Cursor(), types=FOLLOWED)
+        if batch.entries:
+            await self._project_all({entry.envelope.job_id for entry in batch.entries}, batch.cursor)
+        return batch.is_last
+
+    async def _project_all(self, job_ids: Collection[UUID], place: Cursor) -> None:
+        """One job that can't be told must not hold up all that come behind it."""
+        try:
+            await self.project(job_ids, place)
+        except Failure:
+            raise
+        except Exception:
+            log.exception("a page of the feed is gone through job by job")
+            for job_id in job_ids:
+                await self._project_alone(job_id)
+            await self.project([], place)
+
+    async def _project_alone(self, job_id: UUID) -> None:
+        try:
+            await self.project([job_id])
+        except Failure:
+            raise
+        except Exception:
+            log.exception("a job is not in the lists as it stands", job_id=str(job_id))
+
+    async def rebuild(self) -> None:
+        """Forget all rows; the writer makes them anew from the first event on, when it begins again."""
+        await self.sql.rows("rebuild")

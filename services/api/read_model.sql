@@ -1,0 +1,68 @@
+-- The read model's statements, each under its name. $1 … are named in read_model.py and job_opening.py.
+
+-- name: lock
+SELECT pg_advisory_xact_lock(hashtextextended('active jobs of ' || $1, 0))
+
+-- name: active
+SELECT job_id FROM job_list WHERE client = $1 AND status IN ('queued', 'processing')
+
+-- name: open
+-- The events that open jobs, and at once what the janitor's index and the lists know of them: whoever creates a job finds it there.
+WITH given AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::timestamptz[]) AS g (event_id, job_id, at, envelope, expires_at)
+), appended AS (
+    INSERT INTO job_events (event_id, job_id, seq, type, at, envelope)
+    SELECT event_id, job_id, 1, 'clips.requested', at, envelope::jsonb FROM given
+    ON CONFLICT ON CONSTRAINT job_events_event_id_key DO NOTHING
+    RETURNING job_id, at
+), indexed AS (
+    INSERT INTO job_index (job_id, expires_at) SELECT job_id, expires_at FROM given JOIN appended USING (job_id)
+    ON CONFLICT (job_id) DO UPDATE SET open = true
+)
+INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, seq)
+SELECT job_id, $6, $7, $8, $9, $10, 'queued', at, 1 FROM appended
+ON CONFLICT (job_id) DO NOTHING
+
+-- name: reserve
+UPDATE job_list SET status = 'processing', ended_at = NULL WHERE job_id = $1
+
+-- name: histories
+SELECT job_id, seq, type, envelope FROM job_events WHERE job_id = ANY($1) ORDER BY job_id, seq
+
+-- name: keep
+INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, begun_at, ended_at, seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, begun_at = excluded.begun_at, ended_at = excluded.ended_at, seq = excluded.seq
+WHERE job_list.seq <= excluded.seq
+
+-- name: drop
+WITH told AS (DELETE FROM webhook_deliveries WHERE job_id = $1) DELETE FROM job_list WHERE job_id = $1
+
+-- name: place
+SELECT txid, position FROM read_model_place
+
+-- name: move
+INSERT INTO read_model_place (txid, position) VALUES ($1, $2)
+ON CONFLICT (one) DO UPDATE SET txid = excluded.txid, position = excluded.position
+
+-- name: page
+SELECT job_id, created_at FROM job_list
+WHERE tenant = $1 AND (created_at, job_id) < ($2, $3)
+  AND ($4::text[] IS NULL OR status = ANY($4)) AND ($5::text IS NULL OR source_type = $5) AND ($6::uuid IS NULL OR group_id = $6)
+  AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
+ORDER BY created_at DESC, job_id DESC LIMIT $9
+
+-- name: ahead
+SELECT count(*) FROM (
+    SELECT FROM job_list WHERE status = 'queued' AND (lane, created_at, job_id) < ($1, $2, $3) LIMIT $4
+) before
+
+-- name: pace
+SELECT count(*) AS ended, extract(epoch FROM now() - min(ended_at))::float8 AS within,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - begun_at))::float8 AS typical
+FROM (
+    SELECT begun_at, ended_at FROM job_list WHERE ended_at > now() - $1::interval ORDER BY ended_at DESC LIMIT $2
+) recent
+
+-- name: rebuild
+WITH emptied AS (DELETE FROM job_list) DELETE FROM read_model_place

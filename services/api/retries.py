@@ -1,0 +1,60 @@
+"""The route that makes a failed job run again, from the stage that failed on: what was done before it is kept."""
+
+from uuid import UUID
+
+from litestar import Response, post
+from litestar.params import FromPath
+from msgspec.structs import replace
+
+from libs.common.domain.causes import cause_for
+from libs.common.domain.events import Envelope, JobReplayed, replay_id
+from libs.common.domain.failures import Code, Failure
+from libs.common.domain.job import Job, fold
+from services.api.caller import Scope, caller_of
+from services.api.context import AnyRequest, Api, Given
+from services.api.openapi import Described
+from services.api.stored_jobs import history_of, living
+from services.api.views import JobAnswer, job_view, last_events
+
+RETRIES = Described(
+    summary="Run a failed job again",
+    gives=JobAnswer,
+    location=True,
+    headers=("Idempotency-Key",),
+    scope=Scope.WRITE,
+    refuses=(
+        *(Code.VALIDATION_FAILED, Code.NOT_FOUND, Code.GONE, Code.INVALID_STATE, Code.CONFLICT, Code.IDEMPOTENCY_KEY_REUSED),
+        *(Code.TOO_MANY_ACTIVE_JOBS, Code.BACKPRESSURE, Code.RETRYABLE_ERROR),
+    ),
+)
+
+
+@post("/api/jobs/{job_id:str}/retry", status_code=202, described=RETRIES)
+async def retry_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> Response[JobAnswer]:
+    """Also a job that is done but for its subtitles or its burn-in: only these are tried again, and the clip stays."""
+
+    async def make(_: UUID) -> Response[JobAnswer]:
+        history = await history_of(api, request, job_id)
+        job = living(history)
+        with api.pressure.admitted():
+            history.append(await _rerun(api, request, job))
+        answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(fold(history)), events=last_events(history))
+        return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
+
+    return await api.idempotency.once(request, b"", make)
+
+
+async def _rerun(api: Api, request: AnyRequest, job: Job) -> Envelope:
+    cause = cause_for(job, job.failed_stage) if job.failed_stage else None
+    if cause is None or job.failed_stage is None:
+        raise Failure(Code.INVALID_STATE, f"the job is {job.status}; there is nothing that failed")
+    replayed = JobReplayed(stage=job.failed_stage, by="client", source=f"retry:{job.run}")
+    run = job.run + 1
+    opening = replace(cause.followed_by(replayed, event_id=replay_id(cause.job_id, run), at=api.now()), run=run)
+    caller = caller_of(request)
+    stored = await api.intake.reopen(
+        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs, client=caller.client
+    )
+    if stored.event != replayed:
+        raise Failure(Code.INVALID_STATE, "the job runs again already", hint="Read the job's status.")
+    return stored

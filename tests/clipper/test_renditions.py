@@ -1,0 +1,165 @@
+"""Renditions of real clips: decoded, counted, looked at and listened to."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests import media
+from tests.builders import requested
+from tests.clipper.playing import held_in
+from tests.clipper.running import Clipped, Clipper
+from tests.clipper.test_burning import PQ
+from tests.clipper.test_cutting import times_of
+
+IN_STEP = 0.020
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def pixels(path: Path, second: float = 0.5) -> NDArray[np.int16]:
+    """The picture shown then, as rows of red, green and blue."""
+    width, height = map(int, media.told(path, "stream=width,height", "-select_streams", "v")[0].split(","))
+    command = [
+        media.FFMPEG,
+        "-v",
+        "error",
+        "-ss",
+        str(second),
+        "-i",
+        str(path),
+        "-frames:v",
+        "1",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
+    raw = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+    return np.frombuffer(raw, np.uint8).reshape(height, width, 3).astype(np.int16)
+
+
+def is_near(pixel: NDArray[np.int16], colour: tuple[int, int, int]) -> bool:
+    return bool(np.abs(pixel - colour).max() < 25)
+
+
+def thirds(path: Path, *, size: str = "640x360", turn: str = "") -> Path:
+    """Red, green and blue from left to right, each a third; and a sound."""
+    width, height = map(int, size.split("x"))
+    bars = [
+        f"drawbox=x={width * n // 3}:w={width // 3}:h={height}:color={colour}:t=fill" for n, colour in enumerate(("red", "lime", "blue"))
+    ]
+    picture = f"color=black:s={size}:r=30:d=2,{','.join(bars)}{turn}"
+    sound = ("-f", "lavfi", "-i", "sine=d=2", "-c:a", "aac")
+    return media.converted(path, "-f", "lavfi", "-i", picture, *sound, *media.gop(30))
+
+
+async def made(clipper: Clipper, source: Path, *presets: str, start: float = 0.0, end: float = 2.0, **fields: str) -> Clipped:
+    done = await clipper.clipped(source, requested(start=start, end=end, presets=presets, **fields))
+    assert done.said == sorted(done.said)
+    assert done.said[-1] <= 1.0
+    for rendition in done.event.renditions:
+        assert rendition.size == done[rendition.key.rpartition("/")[2]].stat().st_size
+    return done
+
+
+def size_of(path: Path) -> str:
+    return media.told(path, "stream=width,height", "-select_streams", "v")[0]
+
+
+async def test_a_smaller_one_holds_the_same_frames_at_the_same_times_and_the_same_sound(clipper: Clipper, plain: Path):
+    done = await made(clipper, plain, "720p", "1080p", start=2.5, end=5.2)
+    assert [(r.preset, r.media_type) for r in done.event.renditions] == [("720p", "video/mp4"), ("1080p", "video/mp4")]
+    assert done.warnings == []
+    for name in ("clip.720p.mp4", "clip.1080p.mp4"):
+        assert media.numbers(done[name]) == list(range(75, 156))
+        assert size_of(done[name]) == "160,96"
+        assert times_of(done[name]) == pytest.approx(times_of(done["clip.mp4"]), abs=0.001)
+        assert media.beeps(done[name]) == pytest.approx(media.beeps(done["clip.mp4"]), abs=0.001)
+        assert held_in(done[name]).hidden == 0
+        assert media.told(done[name], "stream=codec_name,pix_fmt,level", "-select_streams", "v")[0].startswith("h264,yuv420p,1")
+
+
+async def test_720p_of_a_large_clip_is_720_high_and_of_an_upright_one_720_wide(clipper: Clipper, folder: Path):
+    wide = await made(clipper, thirds(folder / "wide.mp4", size="1440x810"), "720p")
+    assert size_of(wide["clip.720p.mp4"]) == "1280,720"
+    upright = await made(clipper, thirds(folder / "upright.mp4", size="1440x810", turn=",transpose=1"), "720p")
+    assert size_of(upright["clip.720p.mp4"]) == "720,1280"
+
+
+async def test_frames_of_uneven_rate_are_all_shown_also_the_last(clipper: Clipper, folder: Path):
+    dropped = ("-vf", "select='not(eq(mod(n,7),3))'", "-fps_mode", "vfr", "-enc_time_base", "1:90000")
+    source = media.make(folder / "uneven-r.mp4", frames=90, video=(*media.gop(30), *dropped))
+    done = await made(clipper, source, "720p", end=2.9)
+    assert media.numbers(done["clip.720p.mp4"]) == [n for n in range(87) if n % 7 != 3]
+    assert times_of(done["clip.720p.mp4"]) == pytest.approx(times_of(done["clip.mp4"]), abs=0.001)
+
+
+async def test_vertical_by_cropping_is_the_middle(clipper: Clipper, folder: Path):
+    done = await made(clipper, thirds(folder / "crop.mp4"), "vertical", vertical_fit="crop")
+    assert size_of(done["clip.vertical.mp4"]) == "202,360"
+    picture = pixels(done["clip.vertical.mp4"])
+    assert all(is_near(picture[row, column], GREEN) for row in (5, 180, 350) for column in (5, 101, 195))
+
+
+async def test_vertical_by_padding_is_all_of_it_between_black(clipper: Clipper, folder: Path):
+    done = await made(clipper, thirds(folder / "pad.mp4"), "vertical", vertical_fit="pad")
+    assert size_of(done["clip.vertical.mp4"]) == "640,1136"
+    picture = pixels(done["clip.vertical.mp4"])
+    assert all(is_near(picture[568, column], colour) for column, colour in ((100, RED), (320, GREEN), (540, BLUE)))
+    assert all(is_near(picture[row, column], (0, 0, 0)) for row in (10, 370, 766, 1125) for column in (10, 320, 630))
+
+
+async def test_vertical_by_blurring_is_all_of_it_before_itself(clipper: Clipper, folder: Path):
+    done = await made(clipper, thirds(folder / "blur.mp4", size="640x240"), "vertical", vertical_fit="blur")
+    picture = pixels(done["clip.vertical.mp4"])
+    assert all(is_near(picture[568, column], colour) for column, colour in ((100, RED), (320, GREEN), (540, BLUE)))
+    assert is_near(picture[20, 320], GREEN)
+    assert is_near(picture[1120, 320], GREEN)
+
+
+async def test_a_turned_clip_with_pixels_that_are_not_square_is_made_upright_and_square(clipper: Clipper, folder: Path):
+    squeezed = media.make(folder / "squeezed.mp4", frames=60, video=(*media.gop(30), "-vf", "setsar=2"))
+    done = await made(clipper, media.turned(squeezed, 90), "720p")
+    assert media.told(done["clip.720p.mp4"], "stream=width,height,sample_aspect_ratio", "-select_streams", "v") == ["96,320,1:1"]
+
+
+async def test_hdr_becomes_bt709_of_eight_bits_for_all_screens(clipper: Clipper, folder: Path):
+    gray = ("-f", "lavfi", "-i", "color=gray:s=320x180:r=30:d=2")
+    source = media.converted(folder / "pq.mp4", *gray, *media.hevc(30, pixels="yuv420p10le"), *PQ)
+    done = await made(clipper, source, "720p", "gif")
+    entries = "stream=codec_name,pix_fmt,color_range,color_space,color_transfer,color_primaries"
+    assert media.told(done["clip.720p.mp4"], entries, "-select_streams", "v") == ["h264,yuv420p,tv,bt709,bt709,bt709"]
+    for name in ("clip.720p.mp4", "clip.gif"):
+        assert np.abs(pixels(done[name])[90, 160] - 177).max() < 14
+
+
+@pytest.mark.parametrize(("form", "codec", "media_type"), [("m4a", "aac", "audio/mp4"), ("mp3", "mp3", "audio/mpeg")])
+async def test_sound_alone_is_in_step_with_the_clip(clipper: Clipper, plain: Path, form: str, codec: str, media_type: str):
+    done = await made(clipper, plain, "audio", start=2.5, end=5.2, audio_format=form)
+    assert [(r.preset, r.media_type) for r in done.event.renditions] == [("audio", media_type)]
+    assert media.told(done[f"clip.{form}"], "stream=codec_name") == [codec]
+    assert media.beeps(done[f"clip.{form}"]) == pytest.approx(media.beeps(done["clip.mp4"]), abs=IN_STEP)
+
+
+async def test_a_gif_moves_and_goes_on_for_ever(clipper: Clipper, folder: Path):
+    done = await made(clipper, thirds(folder / "gif.mp4", size="960x540"), "gif")
+    content = done["clip.gif"].read_bytes()
+    assert content[:6] == b"GIF89a"
+    assert b"NETSCAPE2.0\x03\x01\x00\x00" in content
+    assert size_of(done["clip.gif"]) == "480,270"
+    assert float(media.told(done["clip.gif"], "format=duration")[0]) == pytest.approx(2.0, abs=0.1)
+    assert is_near(pixels(done["clip.gif"])[135, 80], RED)
+
+
+async def test_what_can_not_be_made_is_a_warning_beside_a_whole_clip(clipper: Clipper, folder: Path):
+    silent = media.make(folder / "silent-r.mp4", frames=60, audio=None)
+    done = await made(clipper, silent, "audio", "720p")
+    assert [r.preset for r in done.event.renditions] == ["720p"]
+    assert done.warnings == [("PRESET_FAILED", "The preset audio was not made: the clip has no sound. The clip itself is whole.")]
+    only = media.make(folder / "only-r.m4a", video=None, after=("-f", "mp4"))
+    blind = await made(clipper, only, "gif", "audio")
+    assert [r.preset for r in blind.event.renditions] == ["audio"]
+    assert blind.warnings == [("PRESET_FAILED", "The preset gif was not made: the clip has no picture. The clip itself is whole.")]
