@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -34,6 +35,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HTTP_REQUESTS = Counter("clip_http_requests_total", "HTTP requests by route and status", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("clip_http_request_seconds", "Time of an HTTP request to its answer's end", ["method", "route"], buckets=SECONDS)
+
+_requests, _seconds = cache(HTTP_REQUESTS.labels), cache(HTTP_SECONDS.labels)
+"""Routes, methods and statuses are few, and finding a metric by them costs more than counting."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -144,8 +148,8 @@ class Exchange:
         route, seconds = self.scope.get("path_template") or "unmatched", time.perf_counter() - self.began
         method = self.scope["method"] if self.scope["method"] in METHODS else "OTHER"
         status = CLIENT_GONE if self.scope["state"].get("gone") or self.status is None else self.status
-        HTTP_REQUESTS.labels(method, route, status).inc()
-        HTTP_SECONDS.labels(method, route).observe(seconds)
+        _requests(method, route, status).inc()
+        _seconds(method, route).observe(seconds)
         write = log.debug if route in PROBES else log.info
         write("request", method=method, path=self.scope["path"][:256], route=route, status=status, seconds=round(seconds, 4))
 

@@ -173,6 +173,27 @@ async def test_a_lease_has_one_holder_at_a_time(store: EventStore) -> None:
         assert again
 
 
+async def test_a_holder_that_is_cancelled_when_its_connection_is_broken_already_ends_all_the_same(servers: dict[str, str]) -> None:
+    entered = asyncio.Event()
+
+    async def hold(store: EventStore) -> None:
+        async with store.lease("a lease whose connection breaks"):
+            entered.set()
+            await asyncio.Event().wait()
+
+    async with open_event_store(servers["DATABASE_URL"]) as store:
+        holding = asyncio.create_task(hold(store))
+        await entered.wait()
+        other = await asyncpg.connect(servers["DATABASE_URL"])
+        key = "hashtextextended('a lease whose connection breaks', 0)"
+        ended = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = {key}"
+        assert [row[0] for row in await other.fetch(ended)] == [True]
+        await other.close()
+        holding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await holding
+
+
 async def test_an_event_of_a_newer_version_is_passed_over(servers: dict[str, str]) -> None:
     events = history(requested(), ready())
     async with open_event_store(servers["DATABASE_URL"]) as store:

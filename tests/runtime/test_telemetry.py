@@ -18,6 +18,7 @@ SECRETS = [
     "authorization: basic hunter2==",
     "gsk_hunter2hunter2",
     "ck_0b0e4c1e-0000-4000-8000-000000000000_hunter2",
+    "WHSEC_hunter2hunter2",
 ]
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -144,9 +144,12 @@ class PostgresEventStore:
             with as_outage():
                 held = await connection.fetchval(self._sql["lease"], name)
             yield held
-        finally:
-            with as_outage():
+        except BaseException:  # most of all a cancellation: a broken connection must not take its place
+            with suppress(Exception):
                 await self._given_back(connection)
+            raise
+        with as_outage():
+            await self._given_back(connection)
 
     async def _given_back(self, connection: Connection) -> None:
         """Without its lock, or not at all."""
