@@ -106,6 +106,8 @@ def _sort_vtt(numbered: list[tuple[int, str]], found: _Sorted) -> None:
                 found.cue(n, line) if "-->" in line else found.text(n, line)
         elif not block[0][1].startswith(COMMENTS):
             raise _refused(block[0][0], "this belongs to no cue; a blank line ends a cue")
+        elif crowded := next((n for n, line in block if "-->" in line), None):
+            raise _refused(crowded, "a blank line is missing between this and the comment above")
 
 
 def _blocks(numbered: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:

@@ -108,12 +108,11 @@ async def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_read(api
 
 
 async def test_a_body_that_turns_out_too_large_is_refused_and_nothing_is_left(api: Running) -> None:
-    before = await api.uploads()
+    before = await api.uploads(), await parts_left(api)
     async with running(api.environ, MAX_INPUT_MB="20") as (http, _):
         answer = await http.post(PATH, content=zeros(24 * MIB, RANGE + head("large.mp4"), b"\r\n" + END), headers=TYPE)
     assert code_of(answer) == (413, "INPUT_TOO_LARGE", "file")
-    assert await api.uploads() == before
-    assert await parts_left(api) == []
+    assert (await api.uploads(), await parts_left(api)) == before
 
 
 async def test_a_client_that_falls_silent_is_not_waited_for(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +125,7 @@ async def test_a_client_that_falls_silent_is_not_waited_for(api: Running, monkey
 @pytest.mark.parametrize("size", [100, 20 * MIB], ids=["within the first part", "after some parts"])
 async def test_a_client_that_leaves_leaves_nothing(api: Running, size: int) -> None:
     gone = {"name": "clip_http_requests_total", "route": PATH, "status": "499"}
-    before, left = await api.uploads(), await api.counted(**gone)
+    before, left = (await api.uploads(), await parts_left(api)), await api.counted(**gone)
     reader, writer = await begun(api, head("talk.mp4") + bytes(size))
     await writer.drain()
     writer.close()
@@ -134,8 +133,7 @@ async def test_a_client_that_leaves_leaves_nothing(api: Running, size: int) -> N
     async with asyncio.timeout(10):
         while await api.counted(**gone) == left:
             await asyncio.sleep(0.01)
-    assert await api.uploads() == before
-    assert await parts_left(api) == []
+    assert (await api.uploads(), await parts_left(api)) == before
 
 
 async def begun(api: Running, beginning: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -147,7 +145,10 @@ async def begun(api: Running, beginning: bytes) -> tuple[asyncio.StreamReader, a
 
 
 async def parts_left(api: Running) -> list[str]:
-    """Multipart uploads in S3 that were begun and never ended."""
+    """Multipart uploads in S3 that were begun and never ended; other tests leave tickets that nobody used."""
     sources = api.to.objects.sources
-    answer = await sources._client.list_multipart_uploads(Bucket=sources.name)
+    try:
+        answer = await sources._client.list_multipart_uploads(Bucket=sources.name)
+    except sources._client.exceptions.NoSuchUpload:  # rclone's word for none so far
+        return []
     return [upload["Key"] for upload in answer.get("Uploads", [])]

@@ -36,7 +36,8 @@ POLL = 0.1
 ACK_WAIT = 2.0
 REPLICAS = {"api": 1, "resolver": 2, "clipper": 2, "asr": 2, "janitor": 2}
 SCALED = {
-    "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0",
+    "RATE_LIMIT_MAX": "0",
+    "MAX_ACTIVE_JOBS_PER_CLIENT": "0",
     "QUEUE_ACK_WAIT_SEC": f"{ACK_WAIT:g}",
     "QUEUE_RETRY_BACKOFF_MS_BASE": "200",
     "QUEUE_RETRY_BACKOFF_MS_MAX": "1000",

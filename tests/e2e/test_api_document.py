@@ -17,14 +17,9 @@ pytestmark = pytest.mark.timeout(300)
 async def test_every_command_of_the_page_runs(system: System, tmp_path: Path) -> None:
     blocks = re.findall(r"```bash\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     script = "set -euo pipefail\n" + "".join(blocks)
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
-        env={**system.stack.environ, "URL": system.stack.url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environ = {**system.stack.environ, "URL": system.stack.url}
+    command = ["bash", "-c", script]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert '"status":"done"' in done.stdout
     assert frame_count(tmp_path / "out" / "clip.mp4") == 62

@@ -22,6 +22,12 @@ INSERT INTO job_events (event_id, job_id, seq, type, at, envelope) VALUES ($1, $
 """
 
 
+BREAK_LEASE = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = hashtextextended($1, 0)
+"""
+
+
 @pytest.fixture(params=["memory", "postgres"])
 async def store(request: pytest.FixtureRequest, servers: dict[str, str]) -> AsyncIterator[EventStore]:
     if request.param == "memory":
@@ -185,9 +191,7 @@ async def test_a_holder_that_is_cancelled_when_its_connection_is_broken_already_
         holding = asyncio.create_task(hold(store))
         await entered.wait()
         other = await asyncpg.connect(servers["DATABASE_URL"])
-        key = "hashtextextended('a lease whose connection breaks', 0)"
-        ended = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = {key}"
-        assert [row[0] for row in await other.fetch(ended)] == [True]
+        assert [row[0] for row in await other.fetch(BREAK_LEASE, "a lease whose connection breaks")] == [True]
         await other.close()
         holding.cancel()
         with pytest.raises(asyncio.CancelledError):
