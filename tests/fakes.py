@@ -1,7 +1,7 @@
 """In-memory stand-ins for the outside world, a few lines each. The conformance suite holds the store's to the real one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,22 @@ import msgspec
 from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, JobReplayed, StageName, encode
 from libs.common.domain.failures import Failure
 from libs.common.domain.subjects import headers_of
+from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
+
+
+class MemoryOpening:
+    """Without a list, and so without a cap."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.store = store
+
+    async def open(self, envelopes: Sequence[Envelope], _cap: int) -> None:
+        for envelope in envelopes:
+            await self.store.append(envelope)
+
+    async def reopen(self, replayed: Envelope, expires_at: datetime, _cap: int) -> Envelope:
+        return await self.store.append(replayed, expires_at=expires_at)
 
 
 class MemoryEventStore:

@@ -76,15 +76,15 @@ def _is_made(job: Job, source: str) -> bool:
 async def _put_back(api: Api, caller: Caller, job: Job, edit: bytes) -> Envelope:
     """The transcript first, then the fact, then the message: whatever is lost in between, a repeat or the reconciler makes up for."""
     cause = cause_for(job, StageName.ASR)
-    if cause is None or not job.is_editable:
+    if cause is None or job.expires_at is None or not job.is_editable:
         raise _not_now(job)
     source = edit_source(edit)
     await api.objects.results.put(edit_key(cause.job_id, source), edit, JSON)
-    replayed = JobReplayed(stage=StageName.ASR, by="edit", source=source)
+    replayed = JobReplayed(stage=StageName.ASR, by="edit", source=source, client=caller.client)
     run = job.run + 1
     opening = replace(cause.followed_by(replayed, event_id=replay_id(cause.job_id, run), at=api.now()), run=run)
     stored = await api.intake.reopen(
-        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs, client=caller.client
+        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs
     )
     if stored.event != replayed:
         raise Failure(Code.INVALID_STATE, "another edit of this job came first", hint=WAIT)

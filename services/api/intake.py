@@ -3,26 +3,32 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from prometheus_client import Counter
 
 from libs.common.domain.events import ClipsRequested, Envelope, type_of
 from libs.common.domain.failures import Failure
-from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import Bus
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
-from services.api.job_opening import JobOpening
 
 log = logger(__name__)
 JOBS_CREATED = Counter("clip_jobs_created_total", "Jobs taken on", ["source", "priority"])
 
 
+class Opening(Protocol):
+    """Where new jobs are written: job_opening.py."""
+
+    async def open(self, envelopes: Sequence[Envelope], cap: int) -> None: ...
+
+    async def reopen(self, replayed: Envelope, expires_at: datetime, cap: int) -> Envelope: ...
+
+
 class Intake:
     """The store is the outbox: what can't be published now, the janitor's reconciler publishes later."""
 
-    def __init__(self, store: EventStore, opening: JobOpening, bus: Bus) -> None:
-        self._store = store
+    def __init__(self, opening: Opening, bus: Bus) -> None:
         self._opening = opening
         self._bus = bus
         self._publishing: set[asyncio.Task[None]] = set()
@@ -38,13 +44,12 @@ class Intake:
             self._send(envelope)
             self._count(envelope)
 
-    async def reopen(self, replayed: Envelope, cause: Envelope, *, expires_at: datetime | None, cap: int, client: str) -> Envelope:
+    async def reopen(self, replayed: Envelope, cause: Envelope, *, expires_at: datetime, cap: int) -> Envelope:
         """A job that runs again from `cause` on: returns the event that opened this run, which may be another's; then nothing is sent.
 
         Raises Failure as `take` does.
         """
-        await self._opening.reserve(replayed.job_id, client, cap)
-        stored = await self._store.append(replayed, expires_at=expires_at)
+        stored = await self._opening.reopen(replayed, expires_at, cap)
         if stored.event == replayed.event:
             self._send(cause)
             EVENTS_WRITTEN.labels(type_of(replayed.event)).inc()

@@ -10,7 +10,7 @@ from libs.common.domain.causes import cause_for
 from libs.common.domain.events import Envelope, JobReplayed, replay_id
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
-from services.api.caller import Scope, caller_of
+from services.api.caller import Caller, Scope, caller_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.stored_jobs import history_of, living
@@ -37,23 +37,22 @@ async def retry_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> R
         history = await history_of(api, request, job_id)
         job = living(history)
         with api.pressure.admitted():
-            history.append(await _rerun(api, request, job))
+            history.append(await _rerun(api, caller_of(request), job))
         answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(fold(history)), events=last_events(history))
         return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
     return await api.idempotency.once(request, b"", make)
 
 
-async def _rerun(api: Api, request: AnyRequest, job: Job) -> Envelope:
+async def _rerun(api: Api, caller: Caller, job: Job) -> Envelope:
     cause = cause_for(job, job.failed_stage) if job.failed_stage else None
-    if cause is None or job.failed_stage is None:
+    if cause is None or job.expires_at is None or job.failed_stage is None:
         raise Failure(Code.INVALID_STATE, f"the job is {job.status}; there is nothing that failed")
-    replayed = JobReplayed(stage=job.failed_stage, by="client", source=f"retry:{job.run}")
+    replayed = JobReplayed(stage=job.failed_stage, by="client", source=f"retry:{job.run}", client=caller.client)
     run = job.run + 1
     opening = replace(cause.followed_by(replayed, event_id=replay_id(cause.job_id, run), at=api.now()), run=run)
-    caller = caller_of(request)
     stored = await api.intake.reopen(
-        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs, client=caller.client
+        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs
     )
     if stored.event != replayed:
         raise Failure(Code.INVALID_STATE, "the job runs again already", hint="Read the job's status.")

@@ -18,7 +18,7 @@ from libs.common.runtime.nats_monitors import be_well
 from libs.common.runtime.pull import run_stage
 from services.api.intake import Intake
 from tests.builders import envelope, requested
-from tests.fakes import MemoryEventStore
+from tests.fakes import MemoryEventStore, MemoryOpening
 from tests.runtime.nats_cluster import NatsCluster, nats_cluster
 from tests.runtime.own_nats import connected_bus
 from tests.runtime.test_pull import Desk, every_lane
@@ -108,9 +108,9 @@ async def test_intake_goes_on_and_after_the_servers_restart_every_job_is_done_on
     for n in range(5):
         await desk.submit(f"{n}")
     await break_writing(server, bus)
-    intake = Intake(desk.store, bus)
+    intake = Intake(MemoryOpening(desk.store), bus)
     job = envelope(requested(), uuid4())
-    await intake.take(job)
+    await intake.take([job], 0)
     assert job in desk.store.rows
     await intake.settled()
     assert not await desk.world.health.check_all()

@@ -188,7 +188,9 @@ class JobReplayed(Event, frozen=True, kw_only=True, tag="job.replayed"):
     stage: StageName
     by: str
     source: str
-    """The message that was put back, as STREAM:sequence, or edit:hash; one message gives one replay."""
+    """The message that was put back, as STREAM:sequence, edit:hash or retry:id; one message gives one replay."""
+    client: str = ""
+    """Of a client's: who asked, as the limits count."""
 
 
 class LetterDiscarded(Event, frozen=True, kw_only=True, tag="letter.discarded"):

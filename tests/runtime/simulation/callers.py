@@ -30,6 +30,7 @@ from services.janitor.replay import ReplayRequest, Replays
 from services.janitor.retention import Retention
 from services.janitor.schedule import Sweep, alone
 from tests.builders import requested
+from tests.fakes import MemoryOpening
 from tests.runtime.simulation.streams import Stored
 from tests.runtime.simulation.system import System
 
@@ -46,10 +47,10 @@ class Callers:
         now = self.system.now()
         opening = requested(expires_at=now + timedelta(hours=72), **fields)
         envelope = Envelope(id=request_id(job_id), job_id=job_id, at=now, correlation_id=str(job_id), priority=priority, event=opening)
-        intake = Intake(self.system.store, self.system.bus)
+        intake = Intake(MemoryOpening(self.system.store), self.system.bus)
 
         async def take() -> None:
-            await intake.take(envelope)
+            await intake.take([envelope], 0)
             await intake.settled()
 
         self.system.begin("api", take())
@@ -72,10 +73,10 @@ class Callers:
             return
         replayed, run = JobReplayed(stage=StageName.ASR, by="edit", source=f"edit:{text}"), job.run + 1
         opening = replace(cause.followed_by(replayed, event_id=replay_id(job_id, run), at=self.system.now()), run=run)
-        intake = Intake(self.system.store, self.system.bus)
+        intake = Intake(MemoryOpening(self.system.store), self.system.bus)
 
         async def reopen() -> None:
-            await intake.reopen(opening, replace(cause, run=run), expires_at=job.expires_at)
+            await intake.reopen(opening, replace(cause, run=run), expires_at=job.expires_at or self.system.now(), cap=0)
             await intake.settled()
 
         self.system.begin("edit", reopen())

@@ -87,6 +87,8 @@ class Watcher:
 class MemoryJetStream:
     """In place of nats-py's JetStreamContext. What changes a stream passes a gate; what only reads one does not."""
 
+    _prefix = "$JS.API"
+
     def __init__(self, clock: Callable[[], float], watcher: Watcher) -> None:
         self.clock = clock
         self.watcher = watcher
