@@ -97,7 +97,7 @@ async def serve(kind: str, port: int) -> None:
         open_bus(settings.nats_url.reveal(), name="peer", needs_streams=False) as bus,
     ):
         store = PostgresEventStore(pool)
-        peer = Peer(store, Intake(JobOpening(ReadModel(pool, store, _nobody)), bus))
+        peer = Peer(store, Intake(JobOpening(ReadModel(pool, store, _nobody), store), bus))
         app = {"raw": raw, "litestar": bare_litestar}[kind](peer)
         config = uvicorn.Config(app, port=port, log_config=None, access_log=False, server_header=False, http=EnvelopeProtocol, ws="none")
         await uvicorn.Server(config).serve()

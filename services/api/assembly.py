@@ -27,7 +27,7 @@ LAST_PUBLISHES = 5.0
 async def assembled(settings: ApiSettings, to: Connections) -> AsyncIterator[Api]:
     """Everything at work while inside."""
     model = ReadModel(to.pool, to.store, enqueue)
-    intake = Intake(JobOpening(model), to.bus)
+    intake = Intake(JobOpening(model, to.store), to.bus)
     pressure = Pressure(settings.worker_queue_high_watermark, bus=to.bus, store=to.store, intake=intake)
     api = Api(
         settings=settings,

@@ -53,19 +53,22 @@ class Authority:
         self._lookups: dict[str, asyncio.Task[Known]] = {}
         self._used: Uses = {}
 
-    def knows(self, credentials: Credentials) -> bool:
-        """Whether the id was a key's when the database was last asked: to ask again costs one query in five seconds."""
-        return credentials.id in self._found
+    def recognises(self, credentials: Credentials) -> bool:
+        """Whether this is a key, good or no more, as far as the database was asked: to ask again costs one query in five seconds."""
+        known = self._found.get(credentials.id)
+        return known is not None and self._is_right(credentials, known)
 
     async def caller(self, credentials: Credentials) -> Caller | None:
         """None for a key that is unknown, wrong, revoked or expired. Raises Failure while the database is away."""
         known = await self._known(credentials.id)
-        right = hmac.compare_digest(self._pepper.hash(credentials), known.key.hash if known.key else NO_HASH)
-        now = self._now()
+        right, now = self._is_right(credentials, known), self._now()
         if not right or known.key is None or not known.key.is_good(now):
             return None
         self._used[known.key.id] = now
         return known.caller
+
+    def _is_right(self, credentials: Credentials, known: Known) -> bool:
+        return hmac.compare_digest(self._pepper.hash(credentials), known.key.hash if known.key else NO_HASH)
 
     async def _known(self, key_id: str) -> Known:
         known = self._found.get(key_id) or self._unknown.get(key_id)

@@ -18,7 +18,7 @@ from services.api.caller import Caller, Scope
 from services.api.client_address import client_name
 from services.api.guesses import Guesses
 from services.api.key_store import KeyStore
-from services.api.keys import Key, Pepper, credentials_in, derived
+from services.api.keys import Credentials, Key, Pepper, credentials_in, derived
 from services.api.openapi import Described
 from services.api.rate_limits import RateLimits
 from services.api.settings import ApiSettings
@@ -74,17 +74,23 @@ class Door:
         return caller
 
     async def _key_owner(self, connection: Connection) -> Caller:
-        """One answer for all that is wrong with a key. Guessing is over before it asks the database much."""
-        text = _key_in(connection.headers)
-        credentials = credentials_in(text)
-        if text and (credentials is None or not self.authority.knows(credentials)):
-            self.guesses.check(self._address(connection))
-        caller = await self.authority.caller(credentials) if credentials else None
-        if caller:
-            return caller
-        if text:
-            self.guesses.note(self._address(connection))
-        raise Failure(Code.UNAUTHORIZED, "this needs a valid API key")
+        """One answer for all that is wrong with a key."""
+        credentials = credentials_in(_key_in(connection.headers))
+        caller = await self._judged(connection, credentials) if credentials else None
+        if caller is None:
+            raise Failure(Code.UNAUTHORIZED, "this needs a valid API key")
+        return caller
+
+    async def _judged(self, connection: Connection, credentials: Credentials) -> Caller | None:
+        """Only what may be a guess is counted: keys that are revoked or expired are none, however many ask with them."""
+        if self.authority.recognises(credentials):
+            return await self.authority.caller(credentials)
+        address = self._address(connection)
+        self.guesses.take(address)
+        caller = await self.authority.caller(credentials)
+        if self.authority.recognises(credentials):
+            self.guesses.give_back(address)
+        return caller
 
     async def _count(self, connection: Connection, caller: Caller) -> None:
         """What is counted is told with the answer (access.py), whatever that will be."""

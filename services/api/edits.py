@@ -83,9 +83,7 @@ async def _put_back(api: Api, caller: Caller, job: Job, edit: bytes) -> Envelope
     replayed = JobReplayed(stage=StageName.ASR, by="edit", source=source, client=caller.client)
     run = job.run + 1
     opening = replace(cause.followed_by(replayed, event_id=replay_id(cause.job_id, run), at=api.now()), run=run)
-    stored = await api.intake.reopen(
-        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs
-    )
+    stored = await api.intake.reopen(opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs)
     if stored.event != replayed:
         raise Failure(Code.INVALID_STATE, "another edit of this job came first", hint=WAIT)
     return stored

@@ -1,7 +1,7 @@
 """Wakes the streams of the jobs in which something happened: one reader of the event feed for all of a process's streams."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
@@ -16,6 +16,8 @@ log = logger(__name__)
 STREAMS = Gauge("clip_event_streams", "Clients that follow a job's events at this process")
 
 RESTART_PAUSE = 1.0
+SHARE = 8
+"""One client has at most this part of all places, and never none."""
 FULL_RETRY = 10.0
 """Retry-After in seconds where there is no place for one more."""
 
@@ -26,42 +28,47 @@ class EventHub:
     def __init__(self, feed: EventFeed, *, most: int) -> None:
         self._feed, self._most = feed, most
         self._bells: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
-        self._count = 0
+        self._open: Counter[str] = Counter()
         self._following: asyncio.Task[None] | None = None
         self.is_closed = False
 
     @contextmanager
-    def listening(self, job_id: UUID) -> Iterator[asyncio.Event]:
+    def listening(self, job_id: UUID, client: str) -> Iterator[asyncio.Event]:
         """A bell that rings when the job may have new events, and that has rung already. Raises Failure(BACKPRESSURE)."""
-        if self.is_closed or self._count >= self._most:
-            why = "this server is stopping" if self.is_closed else "as many streams are open here as can be"
-            raise Failure(Code.BACKPRESSURE, why, retry_after=FULL_RETRY)
+        if refusal := self._refusal(client):
+            raise Failure(Code.BACKPRESSURE, refusal, retry_after=FULL_RETRY)
         bell = asyncio.Event()
         bell.set()
-        self._enter(job_id, bell)
+        self._enter(job_id, client, bell)
         try:
             yield bell
         finally:
-            self._leave(job_id, bell)
+            self._leave(job_id, client, bell)
 
-    def _enter(self, job_id: UUID, bell: asyncio.Event) -> None:
+    def _refusal(self, client: str) -> str | None:
+        if self.is_closed:
+            return "this server is stopping"
+        if self._open.total() >= self._most:
+            return "as many streams are open here as can be"
+        return "you have as many streams open here as one client may" if self._open[client] >= max(1, self._most // SHARE) else None
+
+    def _enter(self, job_id: UUID, client: str, bell: asyncio.Event) -> None:
         self._bells[job_id].add(bell)
-        self._counted(1)
+        self._open[client] += 1
+        STREAMS.inc()
         if self._following is None:
             self._following = asyncio.create_task(self._follow(), name="event hub")
 
-    def _leave(self, job_id: UUID, bell: asyncio.Event) -> None:
+    def _leave(self, job_id: UUID, client: str, bell: asyncio.Event) -> None:
         self._bells[job_id].discard(bell)
         if not self._bells[job_id]:
             del self._bells[job_id]
-        self._counted(-1)
+        self._open.subtract([client])
+        self._open += Counter()  # who has none left is forgotten
+        STREAMS.dec()
         if self._following and not self._bells:
             self._following.cancel()
             self._following = None
-
-    def _counted(self, by: int) -> None:
-        self._count += by
-        STREAMS.inc(by)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

@@ -67,12 +67,13 @@ class EventStream:
 
     streams: EventStreams
     job_id: UUID
+    client: str
     after: int
     let_in: Callable[[], Awaitable[None]]
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Raises Failure(BACKPRESSURE) before anything is sent, where there is no place for it."""
-        with self.streams.hub.listening(self.job_id) as bell:
+        with self.streams.hub.listening(self.job_id, self.client) as bell:
             speaking, leaving = asyncio.create_task(self._speak(send, bell)), asyncio.create_task(_left(receive))
             try:
                 await asyncio.wait((speaking, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +104,7 @@ class EventStream:
                 await self.let_in()
                 chunk = await self._news(telling, bell)
             except Failure as failure:
-                if not failure.retryable:  # the key is good no more
+                if failure.outage is None:  # the key is good no more, or nobody will say
                     return
                 chunk = await self._wait_out(failure, bell)
             if not chunk and time.monotonic() - spoke >= pace.keep_alive:

@@ -9,7 +9,7 @@ from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
 from libs.common.domain.failures import Code
-from services.api.caller import Scope
+from services.api.caller import Scope, caller_of
 from services.api.context import AnyRequest, Given
 from services.api.event_frames import StreamedEvent
 from services.api.event_streams import EventStream
@@ -53,7 +53,9 @@ async def follow_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> 
         return ASGIResponse(status_code=204)
     if after > last:
         raise Refused("lastEventId", f"the job has no event {after} yet")
-    return EventStream(api.event_streams, job.id, after, lambda: api.door.admitted(request, request.route_handler))
+    caller = caller_of(request)
+    client = caller.tenant or caller.client
+    return EventStream(api.event_streams, job.id, client, after, lambda: api.door.admitted(request, request.route_handler))
 
 
 def _place(request: AnyRequest) -> int:

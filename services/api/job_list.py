@@ -65,8 +65,10 @@ async def list_jobs(api: Given, request: AnyRequest) -> JobsAnswer:
 
 async def _rows(api: Api, tenant: str, query: JobsQuery) -> list[Any]:
     place = _place(query.cursor) if query.cursor is not None else FIRST
-    wanted = [query.status] if query.status else None
-    filters = (wanted, query.source_type, query.group_id, query.created_after, query.created_before)
+    before, after = _utc("createdBefore", query.created_before), _utc("createdAfter", query.created_after)
+    if before:
+        place = min(place, (before, UUID(int=0)))
+    filters = (query.status, query.source_type, query.group_id, after)
     return await api.model.sql.rows("page", tenant, *place, *filters, query.limit + 1)
 
 
@@ -75,6 +77,14 @@ async def _jobs(api: Api, job_ids: list[UUID], wanted: Status | None) -> tuple[J
     found = await api.model.histories(job_ids)
     jobs = [fold(found[job_id][0]) for job_id in job_ids if job_id in found]
     return tuple(job_view(job) for job in jobs if job.requested and job.status != "expired" and wanted in {None, job.status})
+
+
+def _utc(name: str, moment: datetime | None) -> datetime | None:
+    """Raises Refused for one that is in no calendar of UTC's."""
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except OverflowError as error:
+        raise Refused(name, f"{name} is out of range") from error
 
 
 def _cursor(place: Place) -> str:

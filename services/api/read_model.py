@@ -6,14 +6,17 @@ It follows the events and can be made anew from them at any time (`python -m ser
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
+from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 
 from libs.common.domain.events import (
     Envelope,
+    JobReplayed,
     Priority,
     StageProgress,
     StageRetried,
@@ -40,6 +43,11 @@ FOLLOWED = known_types() - {type_of(StageProgress), type_of(StageRetried)}
 """What can change a row."""
 NEWS = timedelta(days=1)
 """A job that ended longer ago is told to nobody: the rows are being made anew."""
+PAGE = 200
+"""Events in one transaction."""
+BREATH = 100
+"""Events read between two moments for others."""
+History = tuple[list[Envelope], int]
 Ended = Callable[[Connection, Job], Awaitable[None]]
 
 
@@ -59,7 +67,7 @@ class Row(Struct, frozen=True):
     seq: int
 
 
-def row_of(job: Job, history: Iterable[Envelope], seq: int) -> Row | None:
+def row_of(job: Job, history: Sequence[Envelope], seq: int) -> Row | None:
     """Of the job that the history folds to. None for one that no list shows: it has expired, or was never opened."""
     asked = job.requested
     if asked is None or job.status == "expired" or job.id is None or job.created_at is None:
@@ -67,7 +75,7 @@ def row_of(job: Job, history: Iterable[Envelope], seq: int) -> Row | None:
     return Row(
         job.id,
         asked.tenant,
-        asked.client,
+        next((one.event.client for one in reversed(history) if isinstance(one.event, JobReplayed) and one.event.client), asked.client),
         asked.group_id,
         asked.source_type,
         LANES[job.priority],
@@ -86,6 +94,32 @@ def ends(states: Sequence[Job]) -> Iterator[Job]:
             yield job
 
 
+class SetBackError(Exception):
+    """The place in the feed is another than we began at: somebody wants the rows made anew, or writes them too."""
+
+
+async def _histories(rows: Iterable[Any]) -> dict[UUID, History]:
+    found: dict[UUID, History] = defaultdict(lambda: ([], 0))
+    for number, row in enumerate(rows):
+        history = found[row["job_id"]][0]
+        if is_known(row["type"]):
+            with passed_over(row["job_id"]):
+                history.append(decode(row["envelope"]))
+        found[row["job_id"]] = (history, row["seq"])
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+    return found
+
+
+@contextmanager
+def passed_over(job_id: UUID) -> Iterator[None]:
+    """One event of another shape must not hold up all jobs."""
+    try:
+        yield
+    except DecodeError as error:
+        log.error("an event can't be read and is passed over", job_id=str(job_id), error=str(error))  # noqa: TRY400  the text says it all
+
+
 class ReadModel:
     """The rows, and their one writer among the API's replicas. `ended` is told of each end of a job, in the same transaction."""
 
@@ -95,24 +129,25 @@ class ReadModel:
         self._store = store
         self._ended = ended
 
-    async def histories(self, job_ids: Collection[UUID]) -> dict[UUID, tuple[list[Envelope], int]]:
-        """Of each job that has events: those that this version knows, and the number of the last one."""
-        found: dict[UUID, tuple[list[Envelope], int]] = defaultdict(lambda: ([], 0))
-        for row in await self.sql.rows("histories", list(job_ids)):
-            history = found[row["job_id"]][0]
-            if is_known(row["type"]):
-                history.append(decode(row["envelope"]))
-            found[row["job_id"]] = (history, row["seq"])
-        return found
+    async def histories(self, job_ids: Collection[UUID]) -> dict[UUID, History]:
+        """Of each job that has events: those that can be read, without progress that more followed; and the last one's number."""
+        return await _histories(await self.sql.rows("histories", list(job_ids)))
 
-    async def project(self, job_ids: Collection[UUID], place: Cursor | None = None) -> None:
-        """Make the rows of these jobs what their events say, and note how far the feed was read."""
-        found = await self.histories(job_ids)
-        async with self.sql.transaction("project") as connection:
-            for job_id in sorted(job_ids):
-                await self._write(connection, job_id, *found.get(job_id, ([], 0)))
-            if place:
-                await connection.execute(self.sql["move"], place.txid, place.position)
+    async def project(self, job_ids: Collection[UUID], moved: tuple[Cursor, Cursor] | None = None) -> None:
+        """Make the rows of these jobs what their events say, and note how far the feed was read: from there to there, or nothing at all."""
+        with suppress(SetBackError):
+            async with self.sql.transaction("project") as connection:
+                await connection.execute(self.sql["hold"], sorted(job_ids))
+                found = await _histories(await connection.fetch(self.sql["histories"], list(job_ids)))
+                for job_id in sorted(job_ids):
+                    await self._write(connection, job_id, *found.get(job_id, ([], 0)))
+                if moved:
+                    await self._move(connection, *moved)
+
+    async def _move(self, connection: Connection, begun: Cursor, ended: Cursor) -> None:
+        places = (ended.txid, ended.position, begun.txid, begun.position)
+        if not await connection.fetchval(self.sql["move"], *places):
+            raise SetBackError
 
     async def _write(self, connection: Connection, job_id: UUID, history: list[Envelope], seq: int) -> None:
         states = list(accumulate(history, apply, initial=Job()))
@@ -146,22 +181,26 @@ class ReadModel:
     async def catch_up(self) -> bool:
         """One page of the feed, behind what was read before; True at the feed's end. Raises Failure."""
         row = await self.sql.row("place")
-        batch = await self._feed.page(Cursor(row["txid"], row["position"]) if row else Cursor(), types=FOLLOWED)
-        if batch.entries:
-            await self._project_all({entry.envelope.job_id for entry in batch.entries}, batch.cursor)
+        if row is None:
+            await self.sql.rows("begin", 0, 0)
+            return False
+        place = Cursor(row["txid"], row["position"])
+        batch = await self._feed.page(place, types=FOLLOWED, limit=PAGE)
+        if batch.entries or not batch.is_last:
+            await self._project_all({entry.envelope.job_id for entry in batch.entries}, (place, batch.cursor))
         return batch.is_last
 
-    async def _project_all(self, job_ids: Collection[UUID], place: Cursor) -> None:
+    async def _project_all(self, job_ids: Collection[UUID], moved: tuple[Cursor, Cursor]) -> None:
         """One job that can't be told must not hold up all that come behind it."""
         try:
-            await self.project(job_ids, place)
+            await self.project(job_ids, moved)
         except Failure:
             raise
         except Exception:
             log.exception("a page of the feed is gone through job by job")
             for job_id in job_ids:
                 await self._project_alone(job_id)
-            await self.project([], place)
+            await self.project([], moved)
 
     async def _project_alone(self, job_id: UUID) -> None:
         try:

@@ -24,15 +24,23 @@ SELECT job_id, $6, $7, $8, $9, $10, 'queued', at, 1 FROM appended
 ON CONFLICT (job_id) DO NOTHING
 
 -- name: reserve
-UPDATE job_list SET status = 'processing', ended_at = NULL WHERE job_id = $1
+UPDATE job_list SET status = 'processing', ended_at = NULL, client = $2 WHERE job_id = $1
 
 -- name: histories
-SELECT job_id, seq, type, envelope FROM job_events WHERE job_id = ANY($1) ORDER BY job_id, seq
+-- Of progress that follows progress only the last word counts: of a long job there are hundreds.
+SELECT job_id, seq, type, envelope FROM (
+    SELECT *, lead(type) OVER (PARTITION BY job_id ORDER BY seq) AS following FROM job_events WHERE job_id = ANY($1)
+) e
+WHERE type <> 'stage.progress' OR following IS DISTINCT FROM 'stage.progress' ORDER BY job_id, seq
+
+-- name: hold
+-- Rows are told by one at a time: what was read of a job before it expired must not be written after.
+SELECT pg_advisory_xact_lock(hashtextextended('row of ' || job_id, 0)) FROM unnest($1::uuid[]) WITH ORDINALITY AS j (job_id, number) ORDER BY number
 
 -- name: keep
 INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, begun_at, ended_at, seq)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, begun_at = excluded.begun_at, ended_at = excluded.ended_at, seq = excluded.seq
+ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, client = excluded.client, begun_at = excluded.begun_at, ended_at = excluded.ended_at, seq = excluded.seq
 WHERE job_list.seq <= excluded.seq
 
 -- name: drop
@@ -42,15 +50,18 @@ WITH told AS (DELETE FROM webhook_deliveries WHERE job_id = $1) DELETE FROM job_
 SELECT txid, position FROM read_model_place
 
 -- name: move
-INSERT INTO read_model_place (txid, position) VALUES ($1, $2)
-ON CONFLICT (one) DO UPDATE SET txid = excluded.txid, position = excluded.position
+-- Only from where it was read: it may have been set back in between.
+UPDATE read_model_place SET txid = $1, position = $2 WHERE (txid, position) = ($3, $4) RETURNING true
+
+-- name: begin
+INSERT INTO read_model_place (txid, position) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 -- name: page
 SELECT job_id, created_at FROM job_list
 WHERE tenant = $1 AND (created_at, job_id) < ($2, $3)
-  AND ($4::text[] IS NULL OR status = ANY($4)) AND ($5::text IS NULL OR source_type = $5) AND ($6::uuid IS NULL OR group_id = $6)
-  AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
-ORDER BY created_at DESC, job_id DESC LIMIT $9
+  AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR source_type = $5) AND ($6::uuid IS NULL OR group_id = $6)
+  AND ($7::timestamptz IS NULL OR created_at >= $7)
+ORDER BY created_at DESC, job_id DESC LIMIT $8
 
 -- name: ahead
 SELECT count(*) FROM (
@@ -65,4 +76,4 @@ FROM (
 ) recent
 
 -- name: rebuild
-WITH emptied AS (DELETE FROM job_list) DELETE FROM read_model_place
+WITH emptied AS (DELETE FROM job_list) UPDATE read_model_place SET txid = '0', position = 0

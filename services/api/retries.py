@@ -51,9 +51,7 @@ async def _rerun(api: Api, caller: Caller, job: Job) -> Envelope:
     replayed = JobReplayed(stage=job.failed_stage, by="client", source=f"retry:{job.run}", client=caller.client)
     run = job.run + 1
     opening = replace(cause.followed_by(replayed, event_id=replay_id(cause.job_id, run), at=api.now()), run=run)
-    stored = await api.intake.reopen(
-        opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs
-    )
+    stored = await api.intake.reopen(opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs)
     if stored.event != replayed:
         raise Failure(Code.INVALID_STATE, "the job runs again already", hint="Read the job's status.")
     return stored

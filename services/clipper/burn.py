@@ -14,6 +14,7 @@ from services.clipper.captions import Caption, captions_of_json, captions_of_srt
 from services.clipper.ffmpeg_plan import BURNED, CLIP, Encoding, burn_command
 from services.clipper.output_checks import Expected, Sight
 from services.clipper.rendering import ClipperContext, encode, limits
+from services.clipper.retiming import retimed
 from services.clipper.subtitle_files import Shown, write_subtitles
 from services.clipper.verification import look, verified
 
@@ -111,6 +112,7 @@ async def _render(media: Media, screen: Screen, ctx: ClipperContext) -> None:
     if ended.code:
         log.warning("ffmpeg failed", how="burn", code=ended.code, stderr=ended.stderr[-1000:])
         raise Failure(Code.OUTPUT_VERIFICATION_FAILED, "the subtitles can't be drawn into the clip")
+    await retimed(ctx.scratch / BURNED, clip.duration, clip.sound[1] if clip.sound else 0.0)
     expected = Expected(duration=clip.duration, frames=clip.frames, has_video=True, has_audio=clip.has_audio, sights=(Sight(0.0, None),))
     _, faults = await verified(BURNED, expected, ctx)
     if faults:

@@ -32,6 +32,9 @@ WINDOW_TIMESCALE = 35_280_000
 """Of a movie whose edit lists are to tell any track's time exactly: a multiple of 90,000, 48,000 and 44,100."""
 _STEREO = 2
 _SURROUND = 6
+_SMALLEST = 2
+_LAYOUTS = "mono|stereo|3.0|4.0|5.0|5.1|7.1"
+"""Those that AAC has a number for (ISO/IEC 14496-3 table 1.19): speakers at the side, as AC-3 and DTS have them, count as at the back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,16 @@ def _video_encoded(media: Media, plan: CutPlan, encoding: Encoding) -> dict[str,
     """The edges lie between frames, so no rounding takes one too many; a held first frame is moved to zero."""
     trim = f"trim=start={seconds(plan.first_edge)}:end={seconds(plan.last_edge)}"
     held = ["setpts=if(eq(N\\,0)\\,0\\,PTS)"] if plan.is_held else []
-    even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if media.video and (media.video.width % 2 or media.video.height % 2) else []
-    return {"filter:v": ",".join([trim, *held, *even]), **_x264(media, encoding)}
+    return {"filter:v": ",".join([trim, *held, *_even(media)]), **_x264(media, encoding)}
+
+
+def _even(media: Media) -> list[str]:
+    """yuv420p has pixels in twos: a line too many is left out, but one alone made two."""
+    if media.video is None or not (media.video.width % 2 or media.video.height % 2):
+        return []
+    if min(media.video.width, media.video.height) < _SMALLEST:
+        return ["scale=max(2\\,trunc(iw/2)*2):max(2\\,trunc(ih/2)*2)"]
+    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"]
 
 
 def _x264(media: Media, encoding: Encoding) -> dict[str, Any]:
@@ -183,7 +194,8 @@ def _audio_encoded(media: Media, plan: CutPlan) -> dict[str, Any]:
     """
     channels = media.audio.channels if media.audio else _STEREO
     return {
-        "filter:a": f"atrim=start=0:end={seconds(plan.audio_end)},aresample=async=1:min_hard_comp=0.01:first_pts=0",
+        "filter:a": f"atrim=start=0:end={seconds(plan.audio_end)},aresample=async=1:min_hard_comp=0.01:first_pts=0"
+        f",aformat=channel_layouts={_LAYOUTS}",
         "c:a": "aac",
         "b:a": "192k" if channels <= _STEREO else "384k",
         **({"ac": str(_STEREO)} if channels > _SURROUND else {}),

@@ -10,6 +10,8 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 64, 36
 
 UNSPECIFIED = 2
 """What no stream says of its colours, as a code point of ITU-T H.273."""
+MOST_STRETCHED = 10
+"""Times that a pixel may be wider than high, or higher than wide; beyond that a file is not believed."""
 Form = Literal["mov", "mp3", "gif"]
 """The demuxer that reads a file of ours."""
 
@@ -67,3 +69,8 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     looks: tuple[Looked, ...] = ()
     poster: bytes | None = None
     complaints: str = ""
+
+
+def believable(stretch: float) -> float:
+    """How much wider than high a pixel is; square where no one would make it so."""
+    return stretch if 1 / MOST_STRETCHED <= stretch <= MOST_STRETCHED else 1.0

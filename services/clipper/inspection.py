@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from libs.common.runtime.media import UNKNOWN_CODEC, input_options
 from libs.common.runtime.warm_process import serve
 from services.clipper.decoded_whole import decoded_whole
-from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH, UNSPECIFIED, Inspect, Inspected, Look, Looked
+from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH, UNSPECIFIED, Inspect, Inspected, Look, Looked, believable
 from services.clipper.poster import moments, poster
 
 MOST_COMPLAINTS = 2_000
@@ -125,7 +125,7 @@ def _read(file: InputContainer, asked: Inspect) -> Inspected:
         first_is_key=bool(samples) and samples[0].is_key,
         is_monotonic=_rise([sample.decoded for sample in samples]) and _rise(sounds),
         looks=tuple(looked for looked, _ in looks),
-        poster=_poster(asked.path, samples, stretch) if asked.poster and samples else None,
+        poster=_poster(asked.path, samples, believable(stretch)) if asked.poster and samples else None,
     )
 
 

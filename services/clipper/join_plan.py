@@ -61,7 +61,7 @@ def source_of(event: SourceReady, segment: Segment) -> SourceReady:
     for part in event.sections:
         if part.start - SLACK <= segment.start and segment.end <= part.end + SLACK:
             return replace(event, source_key=part.source_key, size=part.size, clock_offset=part.clock_offset, sections=())
-    raise Failure(Code.RANGE_OUTSIDE_SOURCE, "no fetched part of the source holds it")
+    raise Failure(Code.RANGE_OUTSIDE_SOURCE, "the source was not read as far as this range")
 
 
 def slot(start: float, end: float, frames: Sequence[float], segment: Segment, *, is_last: bool) -> float:

@@ -92,6 +92,8 @@ def _coding(seen: list[Inspected]) -> Coding:
 async def _join(parts: list[Part], clips: list[Clip], coding: Coding, ctx: ClipperContext) -> Clip:
     expected = expected_join(parts)
     ended = await encode(join_command(parts, coding, encoding(ctx.settings)), ctx, seconds=expected.duration)
+    for part in parts:
+        (ctx.scratch / part.name).unlink()
     if ended.code:
         log.warning("ffmpeg failed", how="join", code=ended.code, stderr=ended.stderr[-1000:])
         raise unverified(("its segments can't be joined",))

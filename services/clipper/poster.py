@@ -10,8 +10,6 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
 
-from services.clipper.inspected import UNSPECIFIED
-
 LONGEST_SIDE = 640
 DARK = 20
 """Mean of luma, of 255: below it a picture is black to the eye."""
@@ -24,6 +22,8 @@ AWAY = 60
 HD = 720
 HDR = (16, 18)
 """PQ and HLG, as in tone_map, which is imported for such pictures only."""
+KNOWN_AS = {6: 5, 10: 9}
+"""Matrices of ITU-T H.273 by the one of the same figures, or nearly, that libswscale has: SMPTE 170M, and BT.2020 of constant luminance."""
 TURNS = {90: (("transpose", "clock"),), 180: (("hflip", None), ("vflip", None)), 270: (("transpose", "cclock"),)}
 
 
@@ -58,18 +58,19 @@ def size_of(width: int, height: int, stretch: float) -> tuple[int, int]:
 def _small(frame: VideoFrame, stretch: float) -> VideoFrame:
     """Turned as a player turns it; JPEG has the colours of BT.601, of full range."""
     width, height = size_of(frame.width, frame.height, stretch)
+    turn = round(-frame.rotation / 90) * 90 % 360
     if int(frame.color_trc) in HDR:
         frame = _without_hdr(frame, width, height)
     of = _matrix(frame)
     small = frame.reformat(width, height, "yuvj420p", of, Colorspace.ITU601, "AREA", dst_color_range=ColorRange.JPEG, threads=1)
-    return _turned(small, round(-frame.rotation / 90) * 90 % 360)
+    return _turned(small, turn)
 
 
-def _matrix(frame: VideoFrame) -> Colorspace | None:
-    told = int(frame.colorspace)
-    if told == UNSPECIFIED:
-        return Colorspace.ITU709 if min(frame.width, frame.height) >= HD else Colorspace.ITU601
-    return next((known for known in Colorspace if int(known) == told), None)
+def _matrix(frame: VideoFrame) -> Colorspace:
+    """As it says; by its size where that is nothing, or one that libswscale doesn't know."""
+    told = KNOWN_AS.get(int(frame.colorspace), int(frame.colorspace))
+    usual = Colorspace.ITU709 if min(frame.width, frame.height) >= HD else Colorspace.ITU601
+    return next((known for known in Colorspace if int(known) == told), usual)
 
 
 def _without_hdr(frame: VideoFrame, width: int, height: int) -> VideoFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import ffmpeg
 
 from libs.common.domain.values import AudioFormat, Preset, VerticalFit
-from services.clipper.ffmpeg_plan import CLEAN, GLOBAL, MP4, PROGRESS, Encoding, opened
+from services.clipper.ffmpeg_plan import CLEAN, GLOBAL, MP4, PROGRESS, Encoding, opened, seconds
 from services.clipper.inspected import UNSPECIFIED, Form
 from services.clipper.output_checks import Expected, Sight
 from services.clipper.rendition_sizes import Size, blurred_size, filling, gif_size, inside, shorter_side, vertical_canvas
@@ -152,11 +152,11 @@ def _m4a(original: Original, encoding: Encoding) -> Plan:
 
 
 def _mp3(original: Original, encoding: Encoding) -> Plan:
-    """MP3 has no times: a late beginning and gaps become silence."""
+    """MP3 has no times: a late beginning and gaps become silence, and what an edit list hides at the end is cut off."""
     options = {
         **CLEAN,
         "f": "mp3",
-        "filter:a": "aresample=async=1:min_hard_comp=0.01:first_pts=0",
+        "filter:a": f"aresample=async=1:min_hard_comp=0.01:first_pts=0,atrim=end={seconds(original.sound_end)}",
         "c:a": "libmp3lame",
         "b:a": "192k",
         "ac": str(min(original.channels, STEREO) or STEREO),
@@ -173,15 +173,20 @@ def _heard(original: Original, *, is_mp4: bool) -> Expected:
 def _gif(original: Original, encoding: Encoding) -> Plan:
     """In two runs: in one ffmpeg would hold all frames until it knows the colours of the last."""
     size = gif_size(original.size)
-    frames = ",".join([f"fps={GIF_RATE}", *_scaled(original, size)])
-    palette = _command(encoding, ["v:0"], PALETTE, {"filter:v": f"{frames},palettegen", "frames:v": "1", "update": "1", "f": "image2"})
-    drawn = _filtered(opened(ORIGINAL, "mov", encoding)["v:0"], [f"fps={GIF_RATE}", *_scaled(original, size)])
+    frames = [*_gif_frames(original), *_scaled(original, size)]
+    palette = _command(encoding, ["v:0"], PALETTE, {"filter:v": f"{','.join(frames)},palettegen", "frames:v": "1", "update": "1", "f": "image2"})
+    drawn = _filtered(opened(ORIGINAL, "mov", encoding)["v:0"], frames)
     colours = ffmpeg.input(PALETTE, f="png_pipe", protocol_whitelist="file")  # type: ignore[no-untyped-call]  # the library has no types
     indexed = ffmpeg.filter([drawn, colours], "paletteuse", dither="bayer", bayer_scale=4)
     arguments = ffmpeg.output(indexed, "clip.gif", f="gif", loop="0").get_args()
     expected = Expected(duration=original.duration, frames=None, has_video=True, has_audio=False, size=size, is_mp4=False)
     command = [encoding.program, *GLOBAL, *PROGRESS, *arguments]
     return Plan(name="clip.gif", media_type="image/gif", commands=(palette, command), form="gif", expected=expected)
+
+
+def _gif_frames(original: Original) -> list[str]:
+    """At one rate, the last one again until the clip is over: ffmpeg takes it for as long as one of that rate."""
+    return [f"fps={GIF_RATE}", "tpad=stop=-1:stop_mode=clone", f"trim=end={seconds(original.duration)}"]
 
 
 def _filtered(stream: Any, filters: Sequence[str]) -> Any:

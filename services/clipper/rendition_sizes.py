@@ -7,7 +7,7 @@ Size = tuple[int, int]
 
 TALL, WIDE = 16, 9
 TALLEST = 1920
-WIDEST_GIF = 480
+WIDEST_GIF, TALLEST_GIF = 480, 1080
 BLUR = 8
 """By so much the background is smaller while it is blurred: it costs less, and blurs more."""
 
@@ -51,5 +51,5 @@ def blurred_size(canvas: Size) -> Size:
 
 
 def gif_size(size: Size) -> Size:
-    scale = min(1.0, WIDEST_GIF / size[0])
+    scale = min(1.0, WIDEST_GIF / size[0], TALLEST_GIF / size[1])
     return even(size[0] * scale), even(size[1] * scale)

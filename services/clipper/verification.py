@@ -55,9 +55,16 @@ async def look(name: str, at: Sequence[float], ctx: ClipperContext, *, upright: 
 async def inspected(
     name: str, at: Sequence[float], ctx: ClipperContext, *, upright: bool = False, poster: bool = False, form: Form = "mov"
 ) -> Inspected:
+    """What an inspection tells of a file. Without a poster, if it was the poster that it did not survive. Raises Failure."""
     path = str((ctx.scratch / name).absolute())
     asked = Inspect(path, tuple(Look(second, 1, upright) for second in at), poster, form)
-    answer = await ctx.tools.inspection.ask(msgspec.json.encode(asked), limits(ctx.settings))
+    try:
+        answer = await ctx.tools.inspection.ask(msgspec.json.encode(asked), limits(ctx.settings))
+    except Failure as failure:
+        if not poster:
+            raise
+        log.warning("inspected without a poster", file=name, reason=failure.message)
+        return await inspected(name, at, ctx, upright=upright, form=form)
     return msgspec.json.decode(answer, type=Inspected)
 
 

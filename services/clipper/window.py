@@ -19,6 +19,7 @@ from libs.common.domain.values import Accuracy
 from services.clipper.buffers import Pool
 from services.clipper.frames import GRACE, Wanted, wanted
 from services.clipper.mp4.moov_search import Search, moov_search
+from services.clipper.mp4.edits import TO_THE_END
 from services.clipper.mp4.movie import Movie, Track, read_movie
 from services.clipper.mp4.sample_table import IntArray, Samples
 from services.clipper.source import Source
@@ -132,6 +133,15 @@ def tracks_of(movie: Movie) -> tuple[Track | None, Track | None]:
     picture = next((track for track in movie.tracks if track.handler == "vide"), None)
     sounds = [track for track in movie.tracks if track.handler == "soun"]
     return picture, next((track for track in sounds if track.is_enabled), next(iter(sounds), None))
+
+
+def unended(movie: Movie) -> Movie:
+    """Of a file that we had copied: ffmpeg ends its edit list a frame too early where it takes the last for shorter than it is."""
+    return replace(movie, tracks=tuple(_unended(track) if track.handler == "vide" else track for track in movie.tracks))
+
+
+def _unended(track: Track) -> Track:
+    return replace(track, presentation=replace(track.presentation, end=TO_THE_END))
 
 
 def start_of(movie: Movie) -> float:

@@ -38,6 +38,7 @@ from services.clipper.window import (
     sound_stream,
     start_of,
     tracks_of,
+    unended,
 )
 
 SPILL = "window.bin"
@@ -125,7 +126,7 @@ async def _copied_since(
     movie = local_movie(path, is_whole=False) if ended.code == 0 else None
     if movie is None:
         return None
-    window = _window(movie, mapped(path), want, accuracy, start_time=source.zero(media.start_time), shift=zero)
+    window = _window(unended(movie), mapped(path), want, accuracy, start_time=source.zero(media.start_time), shift=zero)
     return replace(window, has_sound=media.audio is not None)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from litestar.status_codes import HTTP_200_OK
 
-from libs.common.domain.events import AnyEvent, Envelope, JobCancelled, JobExpired, JobFailed, JobReplayed, StageName
+from libs.common.domain.events import AnyEvent, Envelope, JobCancelled, JobExpired, JobFailed, JobReplayed, StageName, StageProgress
 from libs.common.domain.job import Job
 from libs.common.runtime.event_feed import Cursor
 from services.api.read_model import ReadModel
@@ -163,9 +163,69 @@ async def test_a_job_whose_end_can_not_be_told_holds_up_no_other(api: Running) -
             raise ValueError("a bug")
 
     place = await api.to.pool.fetchrow("SELECT * FROM read_model_place")
-    await ReadModel(api.to.pool, api.to.store, fail)._project_all([bad, good], Cursor(place["txid"], place["position"]))
+    here = Cursor(place["txid"], place["position"])
+    await ReadModel(api.to.pool, api.to.store, fail)._project_all([bad, good], (here, here))
     assert await api.to.pool.fetchval("SELECT status FROM job_list WHERE job_id = $1", good) == "cancelled"
 
 
 def openings_at(at: datetime) -> list[Envelope]:
     return [envelope(requested(), at=at) for _ in range(2)]
+
+
+async def test_an_event_that_can_not_be_read_holds_up_nobody(api: Running) -> None:
+    of, (bad, good) = await group(api, (requested(), started(StageName.RESOLVER)), (requested(),))
+    await api.to.pool.execute("UPDATE job_events SET envelope = '{}' WHERE job_id = $1 AND seq = 2", bad)
+    await api.to.store.append(envelope(JobCancelled(by="client"), bad))
+    await api.to.store.append(envelope(JobCancelled(by="client"), good))
+    async with asyncio.timeout(10):
+        while len(await listed(api, groupId=of, status="cancelled")) < 2:
+            await asyncio.sleep(0.05)
+    await api.to.pool.execute("DELETE FROM job_events WHERE job_id = $1", bad)
+
+
+async def test_rows_that_are_made_anew_while_they_are_written_are_all_there_in_the_end(api: Running) -> None:
+    of, ids = await group(api, *[(requested(),)] * 20)
+    rows, others = model(api), [model(api) for _ in range(3)]
+    writing = [asyncio.create_task(for_ever(one)) for one in others]
+    try:
+        for _ in range(5):
+            await rows.rebuild()
+        async with asyncio.timeout(60):
+            while len(await listed(api, groupId=of)) < len(ids):
+                await asyncio.sleep(0.05)
+    finally:
+        for task in writing:
+            task.cancel()
+        await asyncio.gather(*writing, return_exceptions=True)
+
+
+async def for_ever(rows: ReadModel) -> None:
+    while True:
+        await rows.catch_up()
+        await asyncio.sleep(0)
+
+
+async def test_a_row_that_was_told_before_its_job_expired_is_not_written_after(api: Running) -> None:
+    """A projection that was held up between its look and its writing."""
+    _, (job_id,) = await group(api, (requested(),))
+    rows = model(api)
+    async with rows.sql.transaction("test") as connection:
+        await connection.execute(rows.sql["hold"], [job_id])
+        late = asyncio.create_task(rows.project([job_id]))
+        await api.to.store.append(envelope(JobExpired(), job_id))
+        await connection.execute(rows.sql["drop"], job_id)
+    await late
+    assert await api.to.pool.fetchval("SELECT count(*) FROM job_list WHERE job_id = $1", job_id) == 0
+
+
+async def test_progress_that_was_followed_by_more_is_not_read_for_a_list(api: Running) -> None:
+    progress = [StageProgress(stage=StageName.RESOLVER, progress=n / 100) for n in range(50)]
+    job_id = await api.knows(*history(requested(), started(StageName.RESOLVER), *progress))
+    (found, seq) = (await model(api).histories([job_id]))[job_id]
+    assert ([type(one.event).__name__ for one in found], seq) == (["ClipsRequested", "StageStarted", "StageProgress"], 52)
+    assert found[-1].event == progress[-1]
+
+
+async def test_a_moment_that_is_in_no_calendar_is_refused(api: Running) -> None:
+    for name, moment in (("createdAfter", "0001-01-01T00:00:00+14:00"), ("createdBefore", "9999-12-31T23:59:59-14:00")):
+        assert code_of(await api.http.get("/api/jobs", params={name: moment})) == (400, "VALIDATION_FAILED", name)

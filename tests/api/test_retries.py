@@ -10,6 +10,7 @@ import pytest
 from libs.common.domain.events import AnyEvent, AsrFailed, JobCancelled, JobExpired, JobFailed, JobReplayed, StageName, decode
 from libs.common.domain.job import fold
 from libs.common.runtime.settings import load
+from services.api.read_model import ReadModel
 from services.janitor.retention import Retention
 from services.janitor.settings import JanitorSettings
 from tests.api.conftest import Running, running
@@ -33,7 +34,9 @@ async def test_a_failed_job_runs_on_from_the_stage_that_failed(api: Running) -> 
     assert (job["status"], job["stage"], "error" in job) == ("processing", "clipping", False)
     message = decode((await messages.next_msg(timeout=5)).data)
     assert (message.job_id, message.run, message.event) == (job_id, 2, ready())
-    assert (await api.to.store.history(job_id))[-1].event == JobReplayed(stage=StageName.CLIPPER, by="client", source="retry:1")
+    replayed = (await api.to.store.history(job_id))[-1].event
+    assert isinstance(replayed, JobReplayed)
+    assert (replayed.stage, replayed.by) == (StageName.CLIPPER, "client")
 
 
 async def test_ten_retries_at_once_are_one_run(api: Running) -> None:
@@ -116,3 +119,45 @@ async def test_a_retry_counts_as_a_job_under_way(capped: Running) -> None:
     await capped.to.store.append(envelope(JobFailed(stage=StageName.RESOLVER, code="RETRIES_EXHAUSTED", message="x"), UUID(first)))
     assert [(await created(capped)).status_code for _ in range(4)] == [202, 202, 202, 429]
     assert code_of(await retry(capped, UUID(first)))[:2] == (429, "TOO_MANY_ACTIVE_JOBS")
+
+
+async def test_a_retry_and_its_place_in_the_lists_are_written_together(api: Running) -> None:
+    """Whatever happens to the process between them: there is no between."""
+    of = uuid4()
+    job_id = await api.knows(*history(requested(group_id=of), started(StageName.RESOLVER), ready(), started(StageName.CLIPPER), FAILED))
+    await ReadModel(api.to.pool, api.to.store, nobody).project([job_id])
+    await retry(api, job_id)
+    answers = await asyncio.gather(*(retry(api, job_id) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {409}
+    (job,) = (await api.http.get("/api/jobs", params={"groupId": str(of), "status": "processing"})).json()["jobs"]
+    assert job["id"] == str(job_id)
+
+
+async def test_a_retry_counts_against_who_asked_for_it(capped: Running) -> None:
+    """Not against the client that made the job."""
+    failed = JobFailed(stage=StageName.RESOLVER, code="RETRIES_EXHAUSTED", message="three times")
+    jobs = [await capped.knows(*history(requested(client="somebody else"), failed)) for _ in range(4)]
+    await ReadModel(capped.to.pool, capped.to.store, nobody).project(jobs)
+    assert [(await retry(capped, job_id)).status_code for job_id in jobs] == [202, 202, 202, 429]
+    assert (await created(capped)).status_code == 429
+    clients = await capped.to.pool.fetch("SELECT client, status FROM job_list WHERE job_id = ANY($1)", jobs)
+    assert [row["client"] for row in clients if row["status"] == "failed"] == ["somebody else"]
+    await ReadModel(capped.to.pool, capped.to.store, nobody).project(jobs)
+    assert await capped.to.pool.fetch("SELECT client, status FROM job_list WHERE job_id = ANY($1)", jobs) == clients
+
+
+async def test_a_client_whose_place_is_held_elsewhere_holds_up_no_other(capped: Running) -> None:
+    """A replica that was stopped while it wrote for this client."""
+    first = (await created(capped)).json()["job"]["id"]
+    client = await capped.to.pool.fetchval("SELECT client FROM job_list WHERE job_id = $1", UUID(first))
+    async with capped.to.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('active jobs of ' || $1, 0))", client)
+        waiting = [asyncio.create_task(created(capped)) for _ in range(12)]
+        async with asyncio.timeout(2):
+            assert (await capped.http.get(f"/api/jobs/{uuid4()}")).status_code == 404
+        assert code_of(await waiting[0])[:2] == (503, "RETRYABLE_ERROR")
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} <= {202, 429, 503}
+
+
+async def nobody(*_: object) -> None:
+    return None

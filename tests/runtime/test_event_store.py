@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -196,6 +197,36 @@ async def test_a_holder_that_is_cancelled_when_its_connection_is_broken_already_
         holding.cancel()
         with pytest.raises(asyncio.CancelledError):
             await holding
+
+
+async def test_a_holder_that_lost_its_lease_is_told_so(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("libs.common.runtime.event_store.LEASE_SILENCE", 1)
+    async with open_event_store(servers["DATABASE_URL"]) as store:
+        with pytest.raises(Failure) as lost:
+            async with asyncio.timeout(10), store.lease("a lease that is lost") as ours:
+                assert ours
+                other = await asyncpg.connect(servers["DATABASE_URL"])
+                await other.fetch(BREAK_LEASE, "a lease that is lost")
+                await other.close()
+                await asyncio.Event().wait()
+        assert lost.value.outage == "postgres"
+        async with store.lease("a lease that is lost") as again:
+            assert again
+
+
+async def test_a_holder_that_says_nothing_loses_its_lease(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that was stopped the database hears nothing any more."""
+    monkeypatch.setattr("libs.common.runtime.event_store.LEASE_SILENCE", 1)
+    async with open_event_store(servers["DATABASE_URL"]) as stopped, open_event_store(servers["DATABASE_URL"]) as other:
+        monkeypatch.setattr("libs.common.runtime.event_store._watched", lambda _: nullcontext())
+        with pytest.raises(Failure):
+            async with stopped.lease("a lease of who is stopped") as ours, asyncio.timeout(10):
+                assert ours
+                while True:
+                    async with other.lease("a lease of who is stopped") as taken:
+                        if taken:
+                            break
+                    await asyncio.sleep(0.05)
 
 
 async def test_an_event_of_a_newer_version_is_passed_over(servers: dict[str, str]) -> None:

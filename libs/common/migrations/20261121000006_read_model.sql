@@ -17,6 +17,7 @@ CREATE TABLE job_list (
 );
 
 CREATE INDEX job_list_of_tenant ON job_list (tenant, created_at DESC, job_id DESC);
+CREATE INDEX job_list_of_status ON job_list (tenant, status, created_at DESC, job_id DESC);
 CREATE INDEX job_list_of_group ON job_list (group_id) WHERE group_id IS NOT NULL;
 CREATE INDEX job_list_queued ON job_list (lane, created_at, job_id) WHERE status = 'queued';
 CREATE INDEX job_list_active ON job_list (client) WHERE status IN ('queued', 'processing');

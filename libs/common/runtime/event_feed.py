@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import DecodeError
 from prometheus_client import Gauge
 
 from libs.common.domain.events import Envelope, decode, is_known
@@ -82,7 +83,7 @@ class EventFeed:
         is_last = len(found) < limit
         FEED_LAG.set(max(0.0, (rows[0]["withheld"] or 0.0) if is_last else found[-1]["age"]))
         end = max(after, Cursor(rows[0]["horizon"])) if is_last else _place(found[-1])
-        return Batch([_entry(row) for row in found if is_known(row["type"])], end, is_last)
+        return Batch([entry for row in found if is_known(row["type"]) and (entry := _entry(row))], end, is_last)
 
     async def follow(
         self, after: Cursor, *, types: Collection[str] | None = None, limit: int = PAGE, poll: float = POLL
@@ -106,8 +107,13 @@ def _place(row: Any) -> Cursor:
     return Cursor(row["txid"], row["position"])
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(_place(row), row["seq"], decode(row["envelope"]))
+def _entry(row: Any) -> Entry | None:
+    """None for what can't be read: one event of another shape must not hold up all that come behind it."""
+    try:
+        return Entry(_place(row), row["seq"], decode(row["envelope"]))
+    except DecodeError as error:
+        log.error("an event can't be read and is passed over", type=row["type"], position=row["position"], error=str(error))  # noqa: TRY400  the text says it all
+        return None
 
 
 @asynccontextmanager

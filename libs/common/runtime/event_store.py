@@ -3,6 +3,7 @@
 `EventStore` is the contract; `PostgresEventStore` keeps it here, `tests/fakes.py` in memory, and one conformance suite holds both to it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
@@ -16,6 +17,8 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.postgres import Connection, Pool, Statements, as_outage, open_pool
 from libs.common.runtime.telemetry import measured
 
+LEASE_SILENCE = 30
+"""Seconds after which the database takes a lease from a holder that says nothing."""
 SEQUENCE_RACES = 50
 """Writers that may take the same sequence number at once before an append gives up; each loser re-reads and tries again."""
 
@@ -89,18 +92,27 @@ class PostgresEventStore:
             return envelope if seq is not None else await self._standing(envelope)
         raise Failure(Code.RETRYABLE_ERROR, "too many writers on one job at once")
 
+    async def append_within(self, connection: Connection, envelope: Envelope, *, expires_at: datetime) -> Envelope:
+        """`append`, of an event that opens its job, in a transaction that is under way; a race for its number is an error to try again."""
+        try:
+            seq = await connection.fetchval(self._sql["append_opening"], *_values(envelope), expires_at)
+        except asyncpg.UniqueViolationError as error:
+            raise Failure(Code.RETRYABLE_ERROR, "too many writers on one job at once") from error
+        if seq is not None:
+            return envelope
+        return decode(await connection.fetchval(self._sql["standing"], envelope.id))
+
     async def _insert(self, envelope: Envelope, expires_at: datetime | None) -> int | None:
         event = envelope.event
-        values = (envelope.id, envelope.job_id, type_of(event), envelope.at, encode(envelope).decode())
         if isinstance(event, ClipsRequested):
             expires_at = event.expires_at
         seq: int | None
         if expires_at is not None:
-            seq = await self._sql.value("append_opening", *values, expires_at)
+            seq = await self._sql.value("append_opening", *_values(envelope), expires_at)
             return seq
         if isinstance(event, JobReplayed):
             raise TypeError("a replay opens its job again: say when it expires")
-        seq = await self._sql.value("append", *values)
+        seq = await self._sql.value("append", *_values(envelope))
         return seq
 
     async def _standing(self, envelope: Envelope) -> Envelope:
@@ -143,7 +155,9 @@ class PostgresEventStore:
         try:
             with as_outage():
                 held = await connection.fetchval(self._sql["lease"], name)
-            yield held
+                await connection.execute(f"SET idle_session_timeout = '{LEASE_SILENCE}s'")
+            async with _watched(connection):
+                yield held
         except BaseException:  # most of all a cancellation: a broken connection must not take its place
             with suppress(Exception):
                 await self._given_back(connection)
@@ -164,6 +178,36 @@ class PostgresEventStore:
     async def ping(self) -> None:
         with as_outage(), measured("postgres", "ping"):
             await self._pool.fetchval("SELECT 1", timeout=3)
+
+
+def _values(envelope: Envelope) -> tuple[object, ...]:
+    return envelope.id, envelope.job_id, type_of(envelope.event), envelope.at, encode(envelope).decode()
+
+
+@asynccontextmanager
+async def _watched(connection: Connection) -> AsyncIterator[None]:
+    """A holder that is stopped or cut off loses its lease after LEASE_SILENCE; when it goes on, it finds out here, and its work ends."""
+    holder, lost = asyncio.current_task(), False
+
+    async def watch() -> None:
+        nonlocal lost
+        try:
+            while True:
+                await asyncio.sleep(LEASE_SILENCE / 6)
+                await connection.execute("SELECT 1", timeout=LEASE_SILENCE / 6)
+        except Exception:  # noqa: BLE001  however it is that it can't be reached
+            lost = holder is not None and holder.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost and holder and holder.uncancel() == 0:
+            raise Failure(Code.RETRYABLE_ERROR, "a lease was lost with its connection", outage="postgres") from None
+        raise
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 @asynccontextmanager

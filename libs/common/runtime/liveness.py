@@ -15,6 +15,8 @@ from libs.common.runtime.telemetry import logger
 log = logger(__name__)
 PROGRESS_EVERY = 1.0
 """Seconds between two progress events of one attempt."""
+PROGRESS_STEP = 0.01
+"""What they differ by at least: however long the work takes, whoever reads its history reads a hundred of them at most."""
 LOOK_EVERY = 2.0
 """Seconds between two looks whether an attempt's job still wants it: how long a cancelled job's work may go on."""
 BEATS = 3
@@ -98,7 +100,7 @@ class Progress:
     async def say(self, progress: float) -> None:
         """0.0 to 1.0; less than before, or too soon after, is passed over."""
         now = time.monotonic()
-        if progress <= self.said or now - self.at < PROGRESS_EVERY:
+        if progress < self.said + PROGRESS_STEP or now - self.at < PROGRESS_EVERY:
             return
         self.said, self.at = progress, now
         try:

@@ -16,6 +16,9 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
+ACQUIRE_SECONDS = 5.0
+
+
 class Statements:
     """The statements of one .sql file, each run by its name over a pool, counted and timed."""
 
@@ -27,24 +30,30 @@ class Statements:
         return self._texts[name]
 
     async def rows(self, name: str, *values: Any) -> list[Any]:
-        with as_outage(), measured("postgres", name):
-            return await self._pool.fetch(self[name], *values)
+        async with self._connection(name) as connection:
+            return await connection.fetch(self[name], *values)
 
     async def row(self, name: str, *values: Any) -> Any:
         """The first row, or None."""
-        with as_outage(), measured("postgres", name):
-            return await self._pool.fetchrow(self[name], *values)
+        async with self._connection(name) as connection:
+            return await connection.fetchrow(self[name], *values)
 
     async def value(self, name: str, *values: Any) -> Any:
         """The first column of the first row, or None."""
-        with as_outage(), measured("postgres", name):
-            return await self._pool.fetchval(self[name], *values)
+        async with self._connection(name) as connection:
+            return await connection.fetchval(self[name], *values)
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[Connection]:
         """Several statements as one, counted and timed under a name of their own."""
+        async with self._connection(name) as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self, name: str) -> AsyncIterator[Connection]:
+        """Whoever waits for one longer than this is told so: else a database that hangs would hold every request for ever."""
         with as_outage(), measured("postgres", name):
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
 
 
