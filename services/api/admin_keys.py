@@ -141,14 +141,12 @@ async def revoke_key(key_id: FromPath[str], api: Given, request: AnyRequest) -> 
 
 @post("/api/admin/keys/{key_id:str}/rotate", status_code=201, described=ROTATES)
 async def rotate_key(key_id: FromPath[str], body: RawBody, api: Given, request: AnyRequest) -> Response[NewKeyAnswer]:
-    """A new key for the same tenant, scopes and limits. The old one goes on for the hours of grace."""
+    """A new key for the same tenant, scopes and limits. The old one goes on for the hours of grace, and is not rotated again."""
     wish, by = decoded(Rotation, body or b"{}"), operator_of(request)
     old_until = api.now() + timedelta(hours=wish.grace_hours)
     made = await api.door.keys.rotate(_key_id(key_id), old_until=old_until, new_until=_in_days(api.now(), wish.expires_days))
     if made is None:
-        if await api.door.keys.find(str(_key_id(key_id))) is None:
-            raise _unknown()
-        raise Failure(Code.INVALID_STATE, "the key is revoked or expired", hint="Make a new key.")
+        raise _not_rotated(await api.door.keys.find(str(_key_id(key_id))))
     credentials, key = made
     log.info("a key was rotated", old_key_id=key_id, key_id=str(key.id), by=by)
     answer = NewKeyAnswer(correlation_id=_id(request), api_key=credentials.written.reveal(), key=key_view(key))
@@ -204,6 +202,14 @@ def _key_id(text: str) -> UUID:
 
 def _unknown() -> Failure:
     return Failure(Code.NOT_FOUND, "there is no such key")
+
+
+def _not_rotated(key: Key | None) -> Failure:
+    if key is None:
+        return _unknown()
+    if key.replaced_by:
+        return Failure(Code.INVALID_STATE, "the key was rotated before", hint=f"Rotate its successor, {key.replaced_by}.")
+    return Failure(Code.INVALID_STATE, "the key is revoked or expired", hint="Make a new key.")
 
 
 def _id(request: AnyRequest) -> str:

@@ -46,7 +46,7 @@ async def assembled(settings: ApiSettings, to: Connections) -> AsyncIterator[Api
         event_streams=EventStreams(to.pool, most=settings.event_streams_max),
     )
     try:
-        async with pressure.watched(), api.door.kept(), _running(model.follow()), sending(settings, api.webhooks):
+        async with pressure.watched(), api.door.kept(), _running(model.follow(), api.idempotency.swept()), sending(settings, api.webhooks):
             yield api
     finally:
         await asyncio.wait([asyncio.create_task(intake.settled())], timeout=LAST_PUBLISHES)

@@ -17,7 +17,7 @@ STREAMS = Gauge("clip_event_streams", "Clients that follow a job's events at thi
 
 RESTART_PAUSE = 1.0
 SHARE = 8
-"""One client has at most this part of all places, and never none."""
+"""One client has at most an eighth of all places, and at least one."""
 FULL_RETRY = 10.0
 """Retry-After in seconds where there is no place for one more."""
 
@@ -63,8 +63,7 @@ class EventHub:
         self._bells[job_id].discard(bell)
         if not self._bells[job_id]:
             del self._bells[job_id]
-        self._open.subtract([client])
-        self._open += Counter()  # who has none left is forgotten
+        self._open -= Counter([client])
         STREAMS.dec()
         if self._following and not self._bells:
             self._following.cancel()

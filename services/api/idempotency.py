@@ -1,8 +1,9 @@
 """Idempotency-Key: a request that is sent again with the same key gets the first one's answer, and makes nothing anew.
 
-The key holds the id of the job that it gives: whoever takes over from a process that died writes the same job, which is there once.
+The key holds the id of what it makes: whoever takes over from a process that died finds that, or makes the same, which is there once.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
@@ -24,8 +25,12 @@ HEADER = "idempotency-key"
 SILENT = timedelta(seconds=10)
 """An answer that took longer is not waited for: its process may have died. If it did not, both write the same job."""
 KEPT = timedelta(hours=24)
+REPLAYED = {"idempotency-replayed": "true"}
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+SWEEP_SECONDS = 3600.0
 Body = TypeVar("Body", bound=msgspec.Struct)
+Make = Callable[[UUID], Awaitable[Response[Body]]]
+Standing = Callable[[UUID], Awaitable[Response[Body] | None]]
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -41,9 +46,10 @@ class IdempotencyKeys:
     def __init__(self, pool: Pool) -> None:
         self._sql = Statements(pool, "idempotency.sql", "services.api")
 
-    async def once(self, request: AnyRequest, fingerprint: bytes, make: Callable[[UUID], Awaitable[Response[Body]]]) -> Response[Body]:
-        """The answer that `make` gives for a job id, or the one that it gave before. `fingerprint` tells one request from another.
+    async def once(self, request: AnyRequest, fingerprint: bytes, make: Make[Body], standing: Standing[Body]) -> Response[Body]:
+        """The answer that `make` gives for an id, or the one that it gave before. `fingerprint` tells one request from another.
 
+        `standing` gives the answer of what was made for this id by a process that could not say so; None where nothing was.
         Raises Failure: VALIDATION_FAILED for what is no key, IDEMPOTENCY_KEY_REUSED, CONFLICT while the first is under way; and what `make`
         raises: the key is then free again.
         """
@@ -53,22 +59,28 @@ class IdempotencyKeys:
         if not _KEY.fullmatch(key):
             raise Refused("Idempotency-Key", "Idempotency-Key must be 1 to 255 visible ASCII characters, without spaces")
         caller = caller_of(request)
-        owner = (caller.tenant, caller.client, key)
-        job_id = await self._sql.value("claim", *owner, _digest(request, fingerprint), uuid4(), SILENT, KEPT)
-        if job_id is None:
+        owner = (caller.tenant, "" if caller.tenant else caller.client, key)  # a tenant may go on with another of its API keys
+        new = uuid4()
+        made_for = await self._sql.value("claim", *owner, _digest(request, fingerprint), new, SILENT, KEPT)
+        if made_for is None:
             return await self._answered(owner, _digest(request, fingerprint))
-        return await self._first((*owner, job_id), make)
-
-    async def _first(self, claim: tuple[str, str, str, UUID], make: Callable[[UUID], Awaitable[Response[Body]]]) -> Response[Body]:
-        try:
-            answer = await make(claim[-1])
-        except Failure as failure:
-            if not failure.outage:  # with the database away it may yet have been written: then the key stays taken, and its job with it
-                await self._sql.rows("release", *claim)
-            raise
+        answer = await _stands(standing, made_for) if made_for != new else None
+        answer = answer or await self._made((*owner, made_for), make, standing)
         kept = Kept(answer.status_code or 200, answer.headers.get("location", ""), msgspec.Raw(msgspec.json.encode(answer.content)))
-        await self._sql.rows("answer", *claim, msgspec.json.encode(kept))
+        await self._sql.rows("answer", *owner, made_for, msgspec.json.encode(kept))
         return answer
+
+    async def _made(self, claim: tuple[str, str, str, UUID], make: Make[Body], standing: Standing[Body]) -> Response[Body]:
+        """A refusal frees the key, unless somebody made it meanwhile. With the database away it may yet have been written."""
+        try:
+            return await make(claim[-1])
+        except Failure as failure:
+            if failure.outage:
+                raise
+            if answer := await _stands(standing, claim[-1]):
+                return answer
+            await self._sql.rows("release", *claim)
+            raise
 
     async def _answered(self, owner: tuple[str, str, str], digest: bytes) -> Response[Body]:
         standing = await self._sql.row("standing", *owner)
@@ -77,12 +89,25 @@ class IdempotencyKeys:
         if standing is None or standing["answer"] is None:
             raise Failure(Code.CONFLICT, "the first request with this Idempotency-Key is still being answered", retry_after=1.0)
         kept = msgspec.json.decode(standing["answer"], type=Kept)
-        headers = {"location": kept.location, "idempotency-replayed": "true"}
+        headers = {"location": kept.location, **REPLAYED}
         return Response(cast("Body", kept.body), status_code=kept.status, headers=headers, media_type="application/json")  # encoded already
 
-    async def sweep(self) -> None:
-        """Keys that are older than a day are forgotten."""
-        await self._sql.rows("sweep", KEPT)
+    async def swept(self) -> None:
+        """For ever, hour by hour: keys that are older than a day are forgotten."""
+        while True:
+            try:
+                await self._sql.rows("sweep", KEPT)
+            except Failure as failure:
+                log.warning("old Idempotency-Keys wait", error=failure.message)
+            except Exception:
+                log.exception("old Idempotency-Keys were not swept")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def _stands(standing: Standing[Body], made_for: UUID) -> Response[Body] | None:
+    if answer := await standing(made_for):
+        answer.headers.update(REPLAYED)
+    return answer
 
 
 def _digest(request: AnyRequest, fingerprint: bytes) -> bytes:

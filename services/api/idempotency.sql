@@ -20,7 +20,9 @@ SELECT request, answer FROM idempotency_keys WHERE (tenant, client, key) = ($1, 
 UPDATE idempotency_keys SET answer = $5 WHERE (tenant, client, key, job_id) = ($1, $2, $3, $4)
 
 -- name: release
-DELETE FROM idempotency_keys WHERE (tenant, client, key, job_id) = ($1, $2, $3, $4) AND answer IS NULL
+-- Never that of a job that stands: the next request with it would make another.
+DELETE FROM idempotency_keys
+WHERE (tenant, client, key, job_id) = ($1, $2, $3, $4) AND answer IS NULL AND NOT EXISTS (SELECT FROM job_events WHERE job_id = $4)
 
 -- name: sweep
 DELETE FROM idempotency_keys WHERE claimed_at < now() - $1::interval

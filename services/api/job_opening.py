@@ -17,6 +17,7 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.event_store import PostgresEventStore
 from libs.common.runtime.postgres import Connection
 from services.api.read_model import LANES, ReadModel
+from services.api.requests import Refused
 
 BUSY_AGAIN = 2.0
 """Retry-After in seconds: nobody knows when one of the client's jobs ends."""
@@ -35,7 +36,7 @@ class JobOpening:
     async def open(self, envelopes: Sequence[Envelope], cap: int) -> None:
         """Requests of one client, all of them or none; those that stand already stay as they are.
 
-        Raises Failure: TOO_MANY_ACTIVE_JOBS; outage="postgres", when they may yet have been written.
+        Raises Refused for an upload that was deleted; Failure: TOO_MANY_ACTIVE_JOBS; outage="postgres", when they may have been written.
         """
         asked = _requests(envelopes)[0]
         values = (
@@ -44,13 +45,15 @@ class JobOpening:
             [envelope.at for envelope in envelopes],
             [encode(envelope).decode() for envelope in envelopes],
             [request.expires_at for request in _requests(envelopes)],
-            *(asked.tenant, asked.client, asked.group_id, asked.source_type, LANES[envelopes[0].priority]),
+            *(asked.tenant, asked.client, asked.group_id, asked.source_type, LANES[envelopes[0].priority], asked.upload_key),
         )
-        if not cap:
-            await self._sql.rows("open", *values)
-            return
-        async with self._place(asked.client, len(envelopes), cap) as connection:
-            await connection.execute(self._sql["open"], *values)
+        if cap:
+            async with self._place(asked.client, len(envelopes), cap) as connection:
+                is_there = await connection.fetchval(self._sql["open"], *values)
+        else:
+            is_there = await self._sql.value("open", *values)
+        if not is_there:
+            raise Refused("uploadKey", "there is no upload under this uploadKey")
 
     async def reopen(self, replayed: Envelope, expires_at: datetime, cap: int) -> Envelope:
         """A job that runs again: the event that stands, which may be another's. Raises Failure as `open` does."""

@@ -53,7 +53,7 @@ class KeyStore:
         return _key(row) if row else None
 
     async def rotate(self, key_id: UUID, *, old_until: datetime, new_until: datetime | None) -> tuple[Credentials, Key] | None:
-        """A new key for the same tenant, scopes and limits; None where the old one is unknown or good no more."""
+        """A new key for the same tenant, scopes and limits; None where the old one is unknown, replaced or good no more."""
         fresh = new_credentials()
         row = await self._statements.row("rotate_key", key_id, UUID(fresh.id), self._pepper.hash(fresh), old_until, new_until)
         return (fresh, _key(row)) if row else None

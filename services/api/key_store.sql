@@ -18,9 +18,9 @@ UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETUR
 -- name: rotate_key
 -- The old one until $4 at the latest, the new one ($2, hash $3) until $5, or as long as the old one was to live.
 WITH old AS (
-    SELECT * FROM api_keys WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) FOR UPDATE
+    SELECT * FROM api_keys WHERE id = $1 AND revoked_at IS NULL AND replaced_by IS NULL AND (expires_at IS NULL OR expires_at > now()) FOR UPDATE
 ), shortened AS (
-    UPDATE api_keys SET expires_at = least(old.expires_at, $4) FROM old WHERE api_keys.id = old.id
+    UPDATE api_keys SET expires_at = least(old.expires_at, $4), replaced_by = $2 FROM old WHERE api_keys.id = old.id
 )
 INSERT INTO api_keys (id, name, tenant, scopes, hash, expires_at, rate_limit, max_active_jobs)
 SELECT $2, name, tenant, scopes, $3, coalesce($5, expires_at), rate_limit, max_active_jobs FROM old

@@ -52,6 +52,7 @@ class Key:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    replaced_by: UUID | None = None
     rate_limit: int | None = None
     max_active_jobs: int | None = None
 

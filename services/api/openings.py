@@ -32,6 +32,8 @@ def openings(fields: ClipFields, source: Source, limits: Limits, caller: Caller,
     common = _common(fields, source, limits, caller, now)
     if fields.joined:
         return [_joined(common, ranges)]
+    if 0 < (most := caller.max_active_jobs) < len(ranges):
+        raise Refused("segments", f"at most {most} of your jobs may be under way at once, so one request may have {most} segments at most")
     shared = shared_part(ranges) if len(ranges) > 1 and source.source_url else (None,) * len(ranges)
     return [replace(common, start=wanted.start, end=wanted.end, fetch=part) for wanted, part in zip(ranges, shared, strict=True)]
 

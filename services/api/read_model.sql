@@ -8,8 +8,13 @@ SELECT job_id FROM job_list WHERE client = $1 AND status IN ('queued', 'processi
 
 -- name: open
 -- The events that open jobs, and at once what the janitor's index and the lists know of them: whoever creates a job finds it there.
-WITH given AS (
+-- An upload whose row says that it is over is no source any more; one that is just being deleted is waited for, as it waits for this
+-- (upload_rows.sql). SHARE, since a weaker lock would be content with the row as it was. What came with its job has no row.
+WITH upload AS MATERIALIZED (
+    SELECT expires_at FROM uploads WHERE key = $11 FOR SHARE
+), given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::timestamptz[]) AS g (event_id, job_id, at, envelope, expires_at)
+    WHERE NOT EXISTS (SELECT FROM upload WHERE expires_at <= now())
 ), appended AS (
     INSERT INTO job_events (event_id, job_id, seq, type, at, envelope)
     SELECT event_id, job_id, 1, 'clips.requested', at, envelope::jsonb FROM given
@@ -18,10 +23,12 @@ WITH given AS (
 ), indexed AS (
     INSERT INTO job_index (job_id, expires_at) SELECT job_id, expires_at FROM given JOIN appended USING (job_id)
     ON CONFLICT (job_id) DO UPDATE SET open = true
+), listed AS (
+    INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, seq)
+    SELECT job_id, $6, $7, $8, $9, $10, 'queued', at, 1 FROM appended
+    ON CONFLICT (job_id) DO NOTHING
 )
-INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, seq)
-SELECT job_id, $6, $7, $8, $9, $10, 'queued', at, 1 FROM appended
-ON CONFLICT (job_id) DO NOTHING
+SELECT EXISTS (SELECT FROM given)
 
 -- name: reserve
 UPDATE job_list SET status = 'processing', ended_at = NULL, client = $2 WHERE job_id = $1

@@ -33,22 +33,37 @@ RETRIES = Described(
 async def retry_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> Response[JobAnswer]:
     """Also a job that is done but for its subtitles or its burn-in: only these are tried again, and the clip stays."""
 
-    async def make(_: UUID) -> Response[JobAnswer]:
+    async def make(retry_id: UUID) -> Response[JobAnswer]:
         history = await history_of(api, request, job_id)
         job = living(history)
         with api.pressure.admitted():
-            history.append(await _rerun(api, caller_of(request), job))
-        answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(fold(history)), events=last_events(history))
-        return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
+            history.append(await _rerun(api, caller_of(request), job, _source(retry_id)))
+        return _answer(request, history)
 
-    return await api.idempotency.once(request, b"", make)
+    async def standing(retry_id: UUID) -> Response[JobAnswer] | None:
+        history = await history_of(api, request, job_id)
+        job = fold(history)
+        return _answer(request, history) if _source(retry_id) in job.replays and job.status != "expired" else None
+
+    return await api.idempotency.once(request, b"", make, standing)
 
 
-async def _rerun(api: Api, caller: Caller, job: Job) -> Envelope:
+def _source(retry_id: UUID) -> str:
+    """What the history calls this retry: sent again with its Idempotency-Key, it is known by it."""
+    return f"retry:{retry_id}"
+
+
+def _answer(request: AnyRequest, history: list[Envelope]) -> Response[JobAnswer]:
+    job = fold(history)
+    answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(job), events=last_events(history))
+    return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
+
+
+async def _rerun(api: Api, caller: Caller, job: Job, source: str) -> Envelope:
     cause = cause_for(job, job.failed_stage) if job.failed_stage else None
     if cause is None or job.expires_at is None or job.failed_stage is None:
         raise Failure(Code.INVALID_STATE, f"the job is {job.status}; there is nothing that failed")
-    replayed = JobReplayed(stage=job.failed_stage, by="client", source=f"retry:{job.run}", client=caller.client)
+    replayed = JobReplayed(stage=job.failed_stage, by="client", source=source, client=caller.client)
     run = job.run + 1
     opening = replace(cause.followed_by(replayed, event_id=replay_id(cause.job_id, run), at=api.now()), run=run)
     stored = await api.intake.reopen(opening, replace(cause, run=run), expires_at=job.expires_at, cap=caller.max_active_jobs)

@@ -24,9 +24,6 @@ FIELD_LIMIT = 16 * 1024
 PARTS_LIMIT = 32
 OVERHEAD = MIB
 """Bytes that a request may have beyond its file: fields, part headers and boundaries."""
-LINGER = 8 * MIB
-"""Bytes of a refused body that are still read, so that the client gets to read the answer."""
-LINGER_SECONDS = 2.0
 SILENCE_SECONDS = 60.0
 """A client that sends nothing for so long is not waited for: its upload holds memory here and parts in S3."""
 
@@ -161,16 +158,6 @@ class Body:
             raise ClientGoneError
         return message
 
-    async def linger(self) -> None:
-        """Read on for a while after a refusal: a client that is still sending would else see a broken connection."""
-        self.limit = self.taken + LINGER
-        try:
-            async with asyncio.timeout(LINGER_SECONDS):
-                while await self.read():
-                    pass
-        except (TimeoutError, Refused, ClientGoneError):
-            return
-
 
 @asynccontextmanager
 async def received(request: Request[Any, Any, Any], bucket: Bucket, largest: int) -> AsyncIterator[Upload]:
@@ -182,21 +169,8 @@ async def received(request: Request[Any, Any, Any], bucket: Bucket, largest: int
     try:
         await upload.read(_parts(body, request.headers.get("content-type", "")))
         yield upload
-    except BaseException as error:
+    except BaseException:
         await upload.discard()
-        if isinstance(error, Failure):
-            await body.linger()
-        raise
-
-
-@asynccontextmanager
-async def heard_out(request: Request[Any, Any, Any]) -> AsyncIterator[None]:
-    """For a refusal inside, before the body is read. A client that waits to be told to send it (100-continue) is not."""
-    try:
-        yield
-    except Failure:
-        if request.headers.get("expect", "").lower() != "100-continue":
-            await Body(request.receive, LINGER).linger()
         raise
 
 

@@ -52,8 +52,10 @@ class UploadRows:
         return _upload(await self._sql.row("complete", upload_id, etag, now, expires_at))
 
     async def forget(self, upload_id: UUID) -> bool:
-        """False when a job asked for a clip of it, which isn't forgotten yet, or when there is no such row."""
-        return await self._sql.value("forget", upload_id) is not None
+        """Nobody finds it from here on. False when a job that isn't forgotten yet asked for a clip of it, or when there is no such row."""
+        async with self._sql.transaction("forget") as connection:
+            await connection.execute(self._sql["lock"], upload_id)
+            return await connection.fetchval(self._sql["forget"], upload_id) is not None
 
 
 _FIELDS = ("id", "tenant", "key", "size", "part_size", "content_type", "multipart_id", "created_at", "expires_at")

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from libs.common.domain.events import AnyEvent, ClipsRequested, Envelope, Priority, StageName, type_of
+from libs.common.domain.events import AnyEvent, Envelope, Priority, StageName, type_of
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job
 from libs.common.domain.values import Accuracy, CutPath, Notice, Preset, Rendition, Segment, SourceType, SubtitleStyle, SubtitleTask
@@ -122,8 +122,8 @@ def known(value: Value | None) -> Value | UnsetType:
     return UNSET if value is None else value
 
 
-def accepted_job(job_id: UUID, requested: ClipsRequested) -> AcceptedJob:
-    return AcceptedJob(id=job_id, status="queued", progress=0.0, expires_at=requested.expires_at)
+def accepted_job(job_id: UUID, expires_at: datetime) -> AcceptedJob:
+    return AcceptedJob(id=job_id, status="queued", progress=0.0, expires_at=expires_at)
 
 
 def job_view(job: Job, outlook: Outlook = NO_OUTLOOK) -> JobView:

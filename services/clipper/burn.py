@@ -12,6 +12,7 @@ from libs.common.runtime.process import run
 from libs.common.runtime.telemetry import logger
 from services.clipper.captions import Caption, captions_of_json, captions_of_srt
 from services.clipper.ffmpeg_plan import BURNED, CLIP, Encoding, burn_command
+from services.clipper.inspected import MOST_STRETCHED
 from services.clipper.output_checks import Expected, Sight
 from services.clipper.rendering import ClipperContext, encode, limits
 from services.clipper.retiming import retimed
@@ -23,7 +24,6 @@ log = logger(__name__)
 SIDEWAYS = (90, 270)
 HDR_WHITE = {"smpte2084": 0.58, "arib-std-b67": 0.75}
 """Of the curves of HDR, the level of a sheet of white paper (ITU-R BT.2408): full level would be a lamp."""
-MOST_STRETCHED = 10
 
 
 @dataclass(frozen=True, slots=True)

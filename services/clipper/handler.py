@@ -1,5 +1,7 @@
 """clipper: SourceReady -> ClipUploaded. Cuts the range out of the source, verifies the clip, uploads it, and makes its other forms."""
 
+import asyncio
+
 from msgspec.structs import replace
 
 from libs.common.domain.events import ClipsRequested, ClipUploaded, SourceReady
@@ -19,17 +21,20 @@ from services.clipper.source import opened_source
 
 log = logger(__name__)
 
+ALL_MADE = 0.85
+"""Of an attempt's time, which all that it does shares: when the last of a clip's other forms must be made, to be uploaded too."""
 POSTER = "thumb.jpg"
 NO_POSTER = Notice("THUMBNAIL_FAILED", "No poster picture could be made of the clip; the clip itself is whole.")
 
 
 async def cut_clip(event: SourceReady, ctx: ClipperContext) -> ClipUploaded:
+    deadline = asyncio.get_running_loop().time() + ctx.settings.clip_max_runtime_sec * ALL_MADE
     requested = _requested(ctx)
     cutting = 1 / (1 + len(requested.presets))
     clip, uploaded = await _cut(event, requested, part_of(ctx, 0.0, cutting))
     if not requested.presets:
         return uploaded
-    made, warnings = await renditions_of(clip, requested, part_of(ctx, cutting, 1.0))
+    made, warnings = await renditions_of(clip, requested, part_of(ctx, cutting, 1.0), deadline=deadline)
     return replace(uploaded, renditions=made, warnings=(*uploaded.warnings, *warnings))
 
 

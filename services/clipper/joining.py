@@ -7,7 +7,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from libs.common.domain.events import ClipsRequested, SourceReady
-from libs.common.domain.failures import Failure
+from libs.common.domain.failures import Code, Failure
 from libs.common.domain.values import Segment
 from libs.common.runtime.telemetry import logger
 from services.clipper.buffers import kept
@@ -15,9 +15,9 @@ from services.clipper.clip import Clip
 from services.clipper.cutting import cut
 from services.clipper.ffmpeg_plan import CLIP
 from services.clipper.inspected import Inspected
-from services.clipper.join_plan import Coding, Part, expected_join, join_command, part_name, slot, source_of
+from services.clipper.join_plan import Coding, Part, expected_join, join_command, most_parts, part_name, slot, source_of, too_many
 from services.clipper.output_checks import Sight
-from services.clipper.rendering import ClipperContext, encode, encoding, part_of
+from services.clipper.rendering import ClipperContext, encode, encoding, limits, part_of
 from services.clipper.retiming import retimed
 from services.clipper.source import opened_source
 from services.clipper.splice_plan import Reason
@@ -38,8 +38,11 @@ async def joined(event: SourceReady, requested: ClipsRequested, ctx: ClipperCont
     steps = [part_of(ctx, CUTTING * n / count, CUTTING * (n + 1) / count) for n in range(count)]
     clips = [await _segment(event, requested, n, step) for n, step in enumerate(steps)]
     seen = [await inspected(part_name(n), _edges(clip), ctx, upright=True) for n, clip in enumerate(clips)]
-    parts = [_part(n, clip, requested.segments, seen[n]) for n, clip in enumerate(clips)]
-    return await _join(parts, clips, _coding(seen), part_of(ctx, CUTTING, 1.0))
+    parts, coding = [_part(n, clip, requested.segments, seen[n]) for n, clip in enumerate(clips)], _coding(seen)
+    largest = max(one.width * one.height for one in seen)
+    if largest and count > (most := most_parts(largest, limits(ctx.settings).memory or 0, is_hdr=coding.is_hdr)):
+        raise too_many(most)
+    return await _join(parts, clips, coding, part_of(ctx, CUTTING, 1.0))
 
 
 async def _segment(event: SourceReady, requested: ClipsRequested, number: int, ctx: ClipperContext) -> Clip:
@@ -48,7 +51,7 @@ async def _segment(event: SourceReady, requested: ClipsRequested, number: int, c
     try:
         return await _cut_alone(source_of(event, segment), _alone(requested, segment), number, replace(ctx, scratch=folder), ctx)
     except Failure as failure:
-        if failure.retryable:
+        if failure.retryable or failure.code is Code.INTERNAL:
             raise
         raise Failure(failure.code, f"segment {number + 1}: {failure.message}", hint=failure.own_hint) from failure
     finally:

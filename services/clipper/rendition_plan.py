@@ -174,7 +174,9 @@ def _gif(original: Original, encoding: Encoding) -> Plan:
     """In two runs: in one ffmpeg would hold all frames until it knows the colours of the last."""
     size = gif_size(original.size)
     frames = [*_gif_frames(original), *_scaled(original, size)]
-    palette = _command(encoding, ["v:0"], PALETTE, {"filter:v": f"{','.join(frames)},palettegen", "frames:v": "1", "update": "1", "f": "image2"})
+    palette = _command(
+        encoding, ["v:0"], PALETTE, {"filter:v": f"{','.join(frames)},palettegen", "frames:v": "1", "update": "1", "f": "image2"}
+    )
     drawn = _filtered(opened(ORIGINAL, "mov", encoding)["v:0"], frames)
     colours = ffmpeg.input(PALETTE, f="png_pipe", protocol_whitelist="file")  # type: ignore[no-untyped-call]  # the library has no types
     indexed = ffmpeg.filter([drawn, colours], "paletteuse", dither="bayer", bayer_scale=4)

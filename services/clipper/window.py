@@ -18,8 +18,8 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.domain.values import Accuracy
 from services.clipper.buffers import Pool
 from services.clipper.frames import GRACE, Wanted, wanted
-from services.clipper.mp4.moov_search import Search, moov_search
 from services.clipper.mp4.edits import TO_THE_END
+from services.clipper.mp4.moov_search import Search, moov_search
 from services.clipper.mp4.movie import Movie, Track, read_movie
 from services.clipper.mp4.sample_table import IntArray, Samples
 from services.clipper.source import Source

@@ -22,6 +22,8 @@ from services.janitor.settings import JanitorSettings
 log = logger(__name__)
 GRACE = timedelta(hours=1)
 """What a request gets that found the upload in its last moment."""
+OURS = ("uploads/", "sources/", "results/")
+"""Others may have the bucket too."""
 
 
 async def sweep_uploads(settings: JanitorSettings, c: Connections) -> None:
@@ -69,9 +71,9 @@ class UploadSweep:
         return True
 
     async def abort_abandoned(self, bucket: Bucket) -> None:
-        """Those older than any row of an upload that is not complete; nothing else takes a day either."""
+        """Those of ours that are older than any row of an upload that is not complete; nothing else takes a day either."""
         before = self.now() - LIFE - GRACE
-        old = [each async for each in bucket.client_uploads.unfinished() if each.begun < before]
+        old = [each async for each in bucket.client_uploads.unfinished() if each.begun < before and each.key.startswith(OURS)]
         for each in old:
             if self.settings.cleanup_dry_run:
                 log.info("would abort an upload", key=each.key)
@@ -81,7 +83,7 @@ class UploadSweep:
     async def abort_one(self, bucket: Bucket, each: Unfinished) -> None:
         try:
             await self.abort(bucket, each.key, each.upload_id)
-        except ValueError:  # not an object key of ours: somebody else uses the bucket too
+        except ValueError:  # not an object key as we make them: somebody else uses the folder too
             log.warning("an unfinished upload that is not ours was left alone", key=each.key)
         except Failure as failure:
             _is_kept(failure, each.key)

@@ -125,6 +125,16 @@ async def test_rotating_never_lengthens_a_life_unasked(office: Office) -> None:
     assert [await office.opens(made["apiKey"]) for made in (new, without_grace)] == [401, 404]
 
 
+async def test_a_key_is_rotated_once_and_its_successor_inherits_no_grace(office: Office) -> None:
+    old = await office.made()
+    new = (await office.http.post(f"/api/admin/keys/{old['key']['id']}/rotate", json={"graceHours": 2})).json()["key"]
+    again = await office.http.post(f"/api/admin/keys/{old['key']['id']}/rotate")
+    assert code_of(again) == (409, "INVALID_STATE", None)
+    assert new["id"] in again.json()["error"]["details"]["hint"]
+    assert await office.opens(old["apiKey"]) == 404
+    assert "expiresAt" not in (await office.http.post(f"/api/admin/keys/{new['id']}/rotate")).json()["key"]
+
+
 @pytest.mark.parametrize("key_id", [str(uuid4()), "x", "1", uuid4().hex, "%00"])
 async def test_a_key_that_is_not_there_is_not_found(office: Office, key_id: str) -> None:
     for method, path in (("DELETE", ""), ("POST", "/rotate")):

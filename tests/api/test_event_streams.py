@@ -177,18 +177,40 @@ async def test_a_client_that_leaves_leaves_nothing_behind(api: Running) -> None:
             await asyncio.sleep(0.01)
 
 
+def at(number: int) -> dict[str, str]:
+    """One client of several, by its address."""
+    return {"x-forwarded-for": f"192.0.2.{number}"}
+
+
+async def no_place(http: httpx.AsyncClient, job_id: object, headers: dict[str, str]) -> None:
+    refused = await http.get(f"/api/jobs/{job_id}/events", headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "BACKPRESSURE")
+    assert refused.headers["retry-after"] == "10"
+
+
 async def test_there_are_only_so_many_streams_in_one_process(api: Running) -> None:
     job_id = await api.knows(envelope(requested()))
-    async with running(api.environ, EVENT_STREAMS_MAX="2") as (http, _):
-        async with following(http, job_id) as one, following(http, job_id) as two:
+    async with running(api.environ, EVENT_STREAMS_MAX="2", TRUSTED_PROXIES="127.0.0.1") as (http, _):
+        async with following(http, job_id, **at(1)) as one, following(http, job_id, **at(2)) as two:
             await one.next()
             await two.next()
-            refused = await http.get(f"/api/jobs/{job_id}/events")
-            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "BACKPRESSURE")
-            assert refused.headers["retry-after"] == "10"
+            await no_place(http, job_id, at(3))
         await quiet()
-        async with following(http, job_id) as three:
+        async with following(http, job_id, **at(3)) as three:
             assert (await three.next()).id == 1
+
+
+async def test_one_client_takes_an_eighth_of_the_places_and_leaves_the_others_theirs(api: Running) -> None:
+    job_id = await api.knows(envelope(requested()))
+    async with running(api.environ, EVENT_STREAMS_MAX="17", TRUSTED_PROXIES="127.0.0.1") as (http, _):
+        async with following(http, job_id, **at(1)) as one, following(http, job_id, **at(1)) as two:
+            assert [(await one.next()).id, (await two.next()).id] == [1, 1]
+            await no_place(http, job_id, at(1))
+            async with following(http, job_id, **at(2)) as three:
+                assert (await three.next()).id == 1
+        await quiet()
+        async with following(http, job_id, **at(1)) as four:
+            await four.next()
 
 
 async def test_streams_end_at_once_when_the_server_stops(api: Running) -> None:
@@ -223,7 +245,7 @@ async def test_a_client_that_reads_nothing_is_held_back_and_given_up(api: Runnin
     job_id = await api.knows(*history(requested(), started(StageName.CLIPPER), *steps))
     streams, deaf, before = EventStreams(api.to.pool, most=1, pace=Pace(patience=0.3)), Deaf(takes=3), queries("behind")
     with pytest.raises(TimeoutError):
-        await EventStream(streams, job_id, 0, let_in)({}, deaf.receive, deaf.send)
+        await EventStream(streams, job_id, "me", 0, let_in)({}, deaf.receive, deaf.send)
     assert deaf.full.is_set()
     assert queries("behind") - before == 2
     await quiet()
@@ -233,7 +255,7 @@ async def test_an_outage_of_postgres_makes_a_stream_wait_and_not_end(api: Runnin
     job_id = await api.knows(envelope(requested()))
     streams = EventStreams(api.to.pool, most=1, pace=Pace(keep_alive=0.1, check=0.05, outage=0.05))
     client = Deaf(takes=1_000_000)
-    stream = asyncio.create_task(EventStream(streams, job_id, 0, let_in)({}, client.receive, client.send))
+    stream = asyncio.create_task(EventStream(streams, job_id, "me", 0, let_in)({}, client.receive, client.send))
     await client.hears(b"clips.requested")
     await local.postgres.kill()
     try:
@@ -259,7 +281,7 @@ async def test_nothing_is_told_while_nobody_can_say_whether_the_key_is_still_goo
             raise Failure(Code.RETRYABLE_ERROR, "the database can't be reached", outage="postgres")
         raise Failure(Code.UNAUTHORIZED, "this needs a valid API key")
 
-    await EventStream(streams, job_id, 0, unsure)({}, client.receive, client.send)
+    await EventStream(streams, job_id, "me", 0, unsure)({}, client.receive, client.send)
     assert client.body == b"retry: 2000\n\n"
     assert client.got[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
@@ -269,7 +291,7 @@ async def test_a_hub_that_breaks_begins_again_and_nothing_is_missed(api: Running
     streams, client = EventStreams(api.to.pool, most=1), Deaf(takes=1_000_000)
     feed = BrokenOnce(api.to.pool)
     streams.hub = EventHub(feed, most=1)
-    stream = asyncio.create_task(EventStream(streams, job_id, 0, let_in)({}, client.receive, client.send))
+    stream = asyncio.create_task(EventStream(streams, job_id, "me", 0, let_in)({}, client.receive, client.send))
     await client.hears(b"clips.requested")
     await feed.broke.wait()
     await api.to.store.append(envelope(JobCancelled(by="client"), job_id))

@@ -14,6 +14,7 @@ from services.api.read_model import ReadModel
 from services.janitor.retention import Retention
 from services.janitor.settings import JanitorSettings
 from tests.api.conftest import Running, running
+from tests.api.test_idempotency import died_unanswered
 from tests.api.test_jobs import DONE, FULL, code_of, created, uploaded_key
 from tests.builders import envelope, history, ready, requested, started, uploaded
 
@@ -36,7 +37,23 @@ async def test_a_failed_job_runs_on_from_the_stage_that_failed(api: Running) -> 
     assert (message.job_id, message.run, message.event) == (job_id, 2, ready())
     replayed = (await api.to.store.history(job_id))[-1].event
     assert isinstance(replayed, JobReplayed)
-    assert (replayed.stage, replayed.by) == (StageName.CLIPPER, "client")
+    assert (replayed.stage, replayed.by, replayed.source.partition(":")[0]) == (StageName.CLIPPER, "client", "retry")
+
+
+async def test_a_retry_whose_process_died_is_not_done_again_even_if_its_run_has_failed_too(api: Running) -> None:
+    job_id, key = await api.knows(*history(*BROKEN)), {"idempotency-key": str(uuid4())}
+    path = f"/api/jobs/{job_id}/retry"
+    first = (await api.http.post(path, headers=key)).json()["job"]
+    await died_unanswered(api.to, key["idempotency-key"])
+    again = await api.http.post(path, headers=key)
+    assert (again.status_code, again.json()["job"], again.headers["idempotency-replayed"]) == (202, first, "true")
+    await died_unanswered(api.to, key["idempotency-key"])
+    await api.to.store.append(envelope(FAILED, job_id, run=2))
+    again = await api.http.post(path, headers=key)
+    assert (again.status_code, again.json()["job"]["status"]) == (202, "failed")
+    assert fold(await api.to.store.history(job_id)).run == 2
+    assert (await api.http.post(path, headers={"idempotency-key": str(uuid4())})).status_code == 202
+    assert fold(await api.to.store.history(job_id)).run == 3
 
 
 async def test_ten_retries_at_once_are_one_run(api: Running) -> None:
@@ -109,9 +126,11 @@ async def test_a_client_has_so_many_jobs_under_way_and_no_more_however_they_come
 async def test_a_group_is_taken_whole_or_not_at_all(capped: Running) -> None:
     segments = [{"start": n, "end": n + 1} for n in range(4)]
     body = {"sourceType": "upload", "uploadKey": await uploaded_key(capped), "segments": segments}
-    assert (await capped.http.post("/api/jobs", json=body)).status_code == 429
-    assert (await capped.http.get("/api/jobs", params={"limit": 1})).status_code == 200
-    assert (await capped.http.post("/api/jobs", json={**body, "segments": segments[:3]})).status_code == 202
+    assert code_of(await capped.http.post("/api/jobs", json=body)) == (400, "VALIDATION_FAILED", "segments")  # it would never fit
+    said = [(await capped.http.post("/api/jobs", json={**body, "segments": some})).status_code for some in (segments[:2], segments[2:])]
+    assert said == [202, 429]
+    assert (await capped.http.post("/api/jobs", json={**body, "segments": segments[:1]})).status_code == 202
+    assert (await capped.http.post("/api/jobs", json={**body, "segments": segments, "joined": True})).status_code == 429
 
 
 async def test_a_retry_counts_as_a_job_under_way(capped: Running) -> None:

@@ -152,6 +152,15 @@ async def test_secrets_are_shown_once_two_are_live_and_any_can_be_ended(client: 
     assert not any(one["secret"].removeprefix("whsec_") in row["text"] for one in made for row in stored)
 
 
+async def test_when_the_newest_secret_is_ended_the_one_before_it_goes_on_without_an_end(client: Client) -> None:
+    old, new = [(await client.json("POST", "/api/webhooks/secrets", 201))["secret"]["id"] for _ in range(2)]
+    (left,) = (await client.json("DELETE", f"/api/webhooks/secrets/{new}"))["secrets"]
+    assert (left["id"], set(left)) == (old, {"id", "createdAt"})
+    newer = await client.json("POST", "/api/webhooks/secrets", 201)
+    listed = (await client.json("GET", "/api/webhooks/secrets"))["secrets"]
+    assert [(one["id"], "expiresAt" in one) for one in listed] == [(newer["secret"]["id"], False), (old, True)]
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

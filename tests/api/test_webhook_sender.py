@@ -13,7 +13,8 @@ from libs.common.runtime import fault_points
 from services.api.views import job_view
 from services.api.webhooks.attempts import BACK_OFF, State
 from services.api.webhooks.outbox import enqueue
-from services.api.webhooks.sender import PER_HOST, PLACES, Sender
+from services.api.webhooks.sender import Sender
+from services.api.webhooks.turns import PER_HOST, PLACES
 from tests.api.webhook_post import Desk, Receiver, ended, post_office, receiving, turned, until
 
 

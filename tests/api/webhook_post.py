@@ -34,15 +34,20 @@ LOOPBACK = "127.0.0.0/8"
 async def own_database(url: str) -> AsyncIterator[str]:
     """On the session's server, so that no other test's API sends what is due here."""
     name = f"webhooks_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(url)
-    await connection.execute(f"CREATE DATABASE {name}")
+    await _done(url, f"CREATE DATABASE {name}")
     mine = urlsplit(url)._replace(path=f"/{name}").geturl()
     await migrate(MIGRATIONS, {**os.environ, "DATABASE_URL": mine})
     try:
         yield mine
     finally:
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.close()
+        await _done(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _done(url: str, statement: str) -> None:
+    """On a connection of its own: between two of them other tests kill the server."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
 
 
 @dataclass

@@ -168,3 +168,14 @@ async def test_a_clip_that_does_not_decode_fails_for_good(clipper: Clipper, tmp_
     with pytest.raises(Failure) as failed:
         await clipper.burned(tmp_path / "junk.mp4", SRT)
     assert failed.value.code is Code.SOURCE_UNREADABLE
+
+
+@pytest.mark.parametrize("audio", [None, ("-c:a", "aac")])
+async def test_the_last_picture_of_uneven_ones_stays_as_long_as_in_the_clip(clipper: Clipper, folder: Path, audio: tuple[str, ...] | None):
+    slides = ("-vf", "select='lt(mod(n,50),2)'", "-fps_mode", "vfr", "-enc_time_base", "1:90000")
+    source = media.make(folder / "slides-b.mkv", frames=150, video=(*media.gop(10), *slides), audio=audio)
+    clip = await clipper.cut(source, 0.0, 3.0)
+    _, burned = await clipper.burned(clip.path, SRT)
+    assert len(gray(burned)) == len(gray(clip.path)) == 4
+    [lasts] = map(float, media.told(burned, "stream=duration", "-select_streams", "v"))
+    assert lasts == pytest.approx(clip.event.duration, abs=0.01)

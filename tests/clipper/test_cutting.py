@@ -238,3 +238,16 @@ async def test_a_source_that_is_gone_is_unreadable(clipper: Clipper, plain: Path
     with pytest.raises(Failure) as refused:
         await clipper.cut(plain, 1.0, 2.0)
     assert refused.value.code is Code.SOURCE_UNREADABLE
+
+
+async def test_the_last_picture_of_a_stream_of_uneven_rate_is_there(clipper: Clipper, folder: Path):
+    dropped = ("-vf", "select='not(eq(mod(n,7),3))'", "-fps_mode", "vfr", "-enc_time_base", "1:90000")
+    source = media.make(folder / "uneven-last.ts", frames=150, video=(*media.gop(45), *dropped))
+    clip = await clipper.cut(source, 3.0, 5.0)
+    assert clip.numbers == [n for n in range(90, 150) if n % 7 != 3]
+
+
+async def test_one_pixel_is_made_four(clipper: Clipper, folder: Path):
+    dot = ("-f", "lavfi", "-i", "color=red:s=1x1:r=30:d=2,format=yuv444p", "-c:v", "ffv1")
+    clip = await clipper.cut(media.converted(folder / "dot.mkv", *dot), 0.5, 1.5)
+    assert media.told(clip.path, "stream=width,height,nb_frames") == ["2,2,30"]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.object_store import Bucket
+from libs.common.runtime.process import Limits
+from libs.common.runtime.warm_process import Warm
 from services.clipper.handler import cut_clip
 from services.clipper.rendering import seconds_done
 from tests import media
@@ -134,3 +136,20 @@ async def test_encodes_wait_for_a_place_and_copies_do_not(clipper: Clipper, plai
 )
 def test_progress_lines_are_read_with_tolerance(line: str, seconds: float | None):
     assert seconds_done(line) == seconds
+
+
+@dataclass
+class Impatient:
+    """An inspection that has no time for posters: its worker is killed over them."""
+
+    inspection: Warm
+
+    async def ask(self, request: bytes, limits: Limits) -> bytes:
+        return await self.inspection.ask(request, replace(limits, wall=0.0) if b'"poster":true' in request else limits)
+
+
+async def test_a_poster_that_kills_its_inspection_costs_a_warning_and_not_the_clip(clipper: Clipper, plain: Path):
+    async with clipper.context(requested(start=4.0, end=8.0)) as ctx:
+        tools: Any = replace(ctx.tools, inspection=Impatient(ctx.tools.inspection))  # type: ignore[arg-type]
+        made = await cut_clip(ready(source_key=await clipper.stored(plain)), replace(ctx, tools=tools))
+    assert (made.cut_path, made.thumbnail_key, [notice.code for notice in made.warnings]) == ("copy", None, ["THUMBNAIL_FAILED"])

@@ -25,6 +25,7 @@ URL = "http://127.0.0.1:9/token"
 ENCODING = Encoding("ffmpeg", 20, 2)
 GLOBAL = "ffmpeg -hide_banner -nostdin -v error -y"
 PROGRESS = "-progress pipe:1 -stats_period 0.5"
+RESAMPLED = "aresample=async=1:min_hard_comp=0.01:first_pts=0,aformat=channel_layouts=mono|stereo|3.0|4.0|5.0|5.1|7.1"
 INDEX = index_of(gops(5, 50, 2))
 
 
@@ -50,7 +51,7 @@ def cut(plan: CutPlan, media: Media = MEDIA, **output: str) -> str:
 def test_a_re_encode():
     assert cut(plan(3.0, 5.0)) == (
         f"{GLOBAL} {PROGRESS} {source('-3.000000')} -map 0:0 -map 0:1 -f mp4 -b:a 192k -c:a aac -c:v libx264 -crf 20 -dn "
-        "-enc_time_base:v 1:12800 -filter:a atrim=start=0:end=2.000000,aresample=async=1:min_hard_comp=0.01:first_pts=0 "
+        f"-enc_time_base:v 1:12800 -filter:a atrim=start=0:end=2.000000,{RESAMPLED} "
         "-filter:v trim=start=-0.010000:end=1.990000 -fps_mode vfr -map_chapters -1 -map_metadata -1 "
         "-movflags +faststart+negative_cts_offsets -pix_fmt yuv420p -preset veryfast -sn -threads 2 clip.mp4"
     )
@@ -68,7 +69,7 @@ def test_sound_for_a_spliced_picture():
     assert spliced is not None
     assert cut(spliced, output=SOUND) == (
         f"{GLOBAL} {PROGRESS} {source('-2.000000', '-ss 1.000000 ')} -map 0:1 -f mp4 -b:a 192k -c:a aac -dn "
-        "-filter:a atrim=start=0:end=2.000000,aresample=async=1:min_hard_comp=0.01:first_pts=0 "
+        f"-filter:a atrim=start=0:end=2.000000,{RESAMPLED} "
         "-map_chapters -1 -map_metadata -1 -movflags +faststart+negative_cts_offsets -sn sound.mp4"
     )
 
@@ -77,6 +78,8 @@ def test_a_held_frame_is_moved_to_zero_and_odd_sides_are_made_even():
     odd = replace(MEDIA, video=VideoTrack(codec="vp9", width=159, height=96, frame_rate=25))
     held = replace(plan(3.0, 5.0), is_held=True)
     assert r",setpts=if(eq(N\,0)\,0\,PTS),crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0 -fps_mode" in cut(held, odd)
+    thin = replace(MEDIA, video=VideoTrack(codec="ffv1", width=1, height=1, frame_rate=25))
+    assert r",scale=max(2\,trunc(iw/2)*2):max(2\,trunc(ih/2)*2) -fps_mode" in cut(plan(3.0, 5.0), thin)
 
 
 def test_the_source_is_read_from_where_its_packets_were():

@@ -8,13 +8,13 @@ import pytest
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.values import Section, Segment
 from services.clipper.ffmpeg_plan import Encoding
-from services.clipper.join_plan import Coding, Part, expected_join, join_command, slot, source_of, usual_rate
+from services.clipper.join_plan import MIB, Coding, Part, expected_join, join_command, most_parts, slot, source_of, too_many, usual_rate
 from services.clipper.output_checks import Sight
 from tests.builders import ready
 
 ENCODING = Encoding("ffmpeg", 20, 2)
 CODING = Coding(is_hdr=False, channels=2, is_even=True)
-GLOBAL = "ffmpeg -hide_banner -nostdin -v error -y -progress pipe:1 -stats_period 0.5"
+GLOBAL = "env MALLOC_ARENA_MAX=2 ffmpeg -hide_banner -nostdin -v error -y -progress pipe:1 -stats_period 0.5"
 FLAGS = "-map_chapters -1 -map_metadata -1 -movflags +faststart+negative_cts_offsets"
 FIRST = Part(name="part-0.mp4", length=0.1, frames=(0.0, 0.04, 0.08), has_audio=True, sights=(Sight(0.0, b"a"), Sight(0.08, b"b")))
 SECOND = replace(FIRST, name="part-1.mp4", length=0.12)
@@ -24,7 +24,7 @@ SECTIONS = tuple(
 
 
 def source(name: str) -> str:
-    return f"-f mov -format_whitelist mov -max_pixels 33177600 -max_streams 64 -protocol_whitelist file -threads 2 -i {name}"
+    return f"-f mov -format_whitelist mov -max_pixels 33177600 -max_streams 64 -protocol_whitelist file -threads 1 -i {name}"
 
 
 def command(*parts: Part, coding: Coding = CODING) -> str:
@@ -89,3 +89,20 @@ def test_the_usual_rate_is_that_of_most_frames():
     ntsc = replace(FIRST, frames=tuple(n * 1001 / 30000 for n in range(40)))
     assert usual_rate([ntsc, replace(ntsc, frames=(0.0, 3.0))]) == Fraction(30000, 1001)
     assert usual_rate([replace(FIRST, frames=(0.0,))]) == 25
+
+
+@pytest.mark.parametrize(("size", "is_hdr", "most"), [((1920, 1080), True, 56), ((3840, 2160), False, 25), ((3840, 2160), True, 7)])
+def test_so_many_parts_go_into_four_gibibytes(size: tuple[int, int], is_hdr: bool, most: int):
+    assert most_parts(size[0] * size[1], 4096 * MIB, is_hdr=is_hdr) == most
+
+
+def test_what_does_not_go_into_memory_is_refused_for_good_in_plain_words():
+    assert most_parts(7680 * 4320, 2048 * MIB, is_hdr=True) == 0
+    refused = too_many(7)
+    assert (refused.retryable, refused.code, refused.message) == (
+        False,
+        Code.INPUT_TOO_LARGE,
+        "of a picture as large as this at most 7 segments can be joined",
+    )
+    assert "7 segments" in refused.hint
+    assert too_many(0).message == "the picture is too large to be joined from segments"

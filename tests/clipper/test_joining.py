@@ -140,4 +140,24 @@ async def test_a_segment_beyond_the_source_is_named(clipper: Clipper, plain: Pat
 async def test_nothing_of_the_parts_is_left_behind(clipper: Clipper, plain: Path):
     done = await clipper.clipped(plain, asked(((1.0, 2.0), (4.0, 5.0)), presets=("audio",)))
     assert {made.preset for made in done.event.renditions} == {"audio"}
+    assert not list(clipper.folder.glob("scratch-*/part-*"))
     assert media.beeps(done["clip.m4a"]) == pytest.approx(media.beeps(done["clip.mp4"]), abs=0.002)
+
+
+@pytest.mark.parametrize("codec", ["ac3", "eac3", "dca"])
+async def test_speakers_at_the_side_are_joined_as_those_at_the_back(clipper: Clipper, folder: Path, codec: str):
+    surround = ("-ac", "6", "-c:a", codec, "-strict", "-2")
+    source = media.make(folder / f"{codec}.mkv", frames=90, audio=surround)
+    assert media.told(source, "stream=channel_layout", "-select_streams", "a") == ["5.1(side)"]
+    ranges = ((1.5, 2.5), (0.5, 1.5))
+    done = await clipper.clipped(source, asked(ranges))
+    assert media.told(done["clip.mp4"], "stream=channel_layout", "-select_streams", "a") == ["5.1"]
+    assert in_step(done, ranges)
+
+
+async def test_more_than_fits_into_memory_is_refused_and_not_tried_again(clipper: Clipper, folder: Path):
+    large = ("-f", "lavfi", "-i", "color=gray:s=1920x1080:r=5:d=3")
+    source = media.converted(folder / "large.mp4", *large, *media.gop(5))
+    with pytest.raises(Failure) as refused:
+        await clipper.clipped(source, asked(((0.0, 1.0), (1.0, 2.0))), MEDIA_MEMORY_MB="700")
+    assert (refused.value.code, refused.value.retryable) == (Code.INPUT_TOO_LARGE, False)

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from services.clipper.inspected import Inspect
+from services.clipper.inspection import inspect
 from services.clipper.poster import AWAY, LONGEST_SIDE, moments, poster, size_of
 from tests import media
 from tests.builders import requested
@@ -78,6 +80,24 @@ async def test_sound_alone_has_no_poster_and_no_warning(clipper: Clipper, folder
     source = media.make(folder / "only.m4a", video=None, after=("-f", "mp4"))
     done = await clipper.clipped(source, requested(start=1.0, end=3.0))
     assert (done.event.thumbnail_key, done.warnings) == (None, [])
+
+
+async def test_a_turned_hdr_clip_has_an_upright_poster(clipper: Clipper, folder: Path):
+    gray = ("-f", "lavfi", "-i", f"color=gray:s={media.WIDTH}x{media.HEIGHT}:r=30:d=1")
+    source = media.converted(folder / "pq-turned.mp4", *gray, *media.hevc(30, pixels="yuv420p10le"), *PQ)
+    assert (await poster_of(clipper, media.turned(source, 90), end=1.0)).shape == (media.WIDTH, media.HEIGHT, 3)
+
+
+@pytest.mark.parametrize("code", [0, 3, 6, 8, 10, 11, 12, 14])
+def test_a_poster_does_not_need_to_know_the_matrix(folder: Path, code: int):
+    source = halves(folder / f"matrix-{code}.mp4", "-bsf:v", f"h264_metadata=matrix_coefficients={code}")
+    told = inspect(Inspect(str(source), (), poster=True))
+    assert (told.poster or b"")[:3] == b"\xff\xd8\xff"
+
+
+async def test_pixels_that_nobody_makes_so_wide_count_as_square(clipper: Clipper, folder: Path):
+    picture = await poster_of(clipper, halves(folder / "flat.mp4", "-vf", "setsar=200", size="160x180"))
+    assert picture.shape == (180, 160, 3)
 
 
 def test_without_a_picture_that_decodes_there_is_no_poster():

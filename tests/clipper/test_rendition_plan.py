@@ -83,18 +83,19 @@ def test_mp3_is_stereo_at_the_most():
     [command] = commands("audio", replace(ORIGINAL, channels=6), audio="mp3")
     assert command == (
         f"{GLOBAL} {SOURCE} -map 0:a:0 -f mp3 -ac 2 -b:a 192k -c:a libmp3lame -dn "
-        "-filter:a aresample=async=1:min_hard_comp=0.01:first_pts=0 -map_chapters -1 -map_metadata -1 -sn clip.mp3"
+        "-filter:a aresample=async=1:min_hard_comp=0.01:first_pts=0,atrim=end=2.980000 -map_chapters -1 -map_metadata -1 -sn clip.mp3"
     )
 
 
 def test_a_gif_is_drawn_in_its_own_colours():
     palette, drawn = commands("gif")
-    frames = "fps=25/2,scale=480:270:flags=bicubic:out_range=tv,format=yuv420p,setsar=1"
+    frames = "fps=25/2,tpad=stop=-1:stop_mode=clone,trim=end=3.000000,scale=480:270:flags=bicubic:out_range=tv,format=yuv420p,setsar=1"
     assert palette == (f"{GLOBAL} {SOURCE} -map 0:v:0 -f image2 -filter:v {frames},palettegen -frames:v 1 -update 1 palette.png")
     assert drawn == (
         f"{GLOBAL} {SOURCE} -f png_pipe -protocol_whitelist file -i palette.png -filter_complex [0:v:0]fps=25/2[s0];"
-        "[s0]scale=480:270:flags=bicubic:out_range=tv[s1];[s1]format=yuv420p[s2];[s2]setsar=1[s3];"
-        "[s3][1]paletteuse=bayer_scale=4:dither=bayer[s4] -map [s4] -f gif -loop 0 clip.gif"
+        "[s0]tpad=stop=-1:stop_mode=clone[s1];[s1]trim=end=3.000000[s2];"
+        "[s2]scale=480:270:flags=bicubic:out_range=tv[s3];[s3]format=yuv420p[s4];[s4]setsar=1[s5];"
+        "[s5][1]paletteuse=bayer_scale=4:dither=bayer[s6] -map [s6] -f gif -loop 0 clip.gif"
     )
 
 
@@ -144,5 +145,6 @@ def test_vertical_is_nine_to_sixteen_and_no_larger_than_what_is_there(size: Size
 
 
 @given(SIZES)
-def test_a_gif_is_never_wide(size: Size):
+def test_a_gif_is_never_wide_nor_tall(size: Size):
     assert gif_size(size)[0] <= 480
+    assert gif_size(size)[1] <= 1080

@@ -58,6 +58,7 @@ def thirds(path: Path, *, size: str = "640x360", turn: str = "") -> Path:
 
 async def made(clipper: Clipper, source: Path, *presets: str, start: float = 0.0, end: float = 2.0, **fields: str) -> Clipped:
     done = await clipper.clipped(source, requested(start=start, end=end, presets=presets, **fields))
+    assert not list(clipper.folder.glob("scratch-*/rendition-*"))
     assert done.said == sorted(done.said)
     assert done.said[-1] <= 1.0
     for rendition in done.event.renditions:
@@ -163,3 +164,43 @@ async def test_what_can_not_be_made_is_a_warning_beside_a_whole_clip(clipper: Cl
     blind = await made(clipper, only, "gif", "audio")
     assert [r.preset for r in blind.event.renditions] == ["audio"]
     assert blind.warnings == [("PRESET_FAILED", "The preset gif was not made: the clip has no picture. The clip itself is whole.")]
+
+
+def ffmpeg_that(path: Path, does: str) -> Path:
+    """ffmpeg, but for 720p something else."""
+    path.write_text(f'#!/bin/sh\ncase "$*" in *clip.720p.mp4*) {does};; esac\nexec {media.FFMPEG} "$@"\n')
+    path.chmod(0o700)
+    return path
+
+
+async def test_one_whose_program_is_killed_is_a_warning_and_the_others_are_made(clipper: Clipper, plain: Path, tmp_path: Path):
+    killed = ffmpeg_that(tmp_path / "killed", "kill -9 $$")
+    done = await clipper.clipped(plain, requested(start=0.0, end=1.0, presets=("720p", "audio")), FFMPEG_BIN=str(killed))
+    assert [r.preset for r in done.event.renditions] == ["audio"]
+    reason = "it took more time or memory than there is for it"
+    assert done.warnings == [("PRESET_FAILED", f"The preset 720p was not made: {reason}. The clip itself is whole.")]
+
+
+async def test_when_the_time_is_over_the_clip_is_there_and_what_is_missing_is_said(clipper: Clipper, plain: Path, tmp_path: Path):
+    slow = ffmpeg_that(tmp_path / "slow", "exec sleep 60")
+    variables = {"FFMPEG_BIN": str(slow), "CLIP_MAX_RUNTIME_SEC": "5"}
+    done = await clipper.clipped(plain, requested(start=0.0, end=1.0, presets=("720p", "audio")), **variables)
+    assert done.event.renditions == ()
+    assert [(code, message.split(": ")[1]) for code, message in done.warnings] == [
+        ("PRESET_FAILED", "there was no time left for it. The clip itself is whole.")
+    ] * 2
+    assert len(media.numbers(done["clip.mp4"])) == 30
+
+
+async def test_a_gif_shows_its_last_picture_as_long_as_the_clip_does(clipper: Clipper, folder: Path):
+    slides = ("-vf", "select='eq(mod(n,50),0)'", "-fps_mode", "vfr", "-enc_time_base", "1:90000")
+    source = media.make(folder / "slides-r.mp4", frames=150, video=(*media.gop(5), *slides))
+    done = await made(clipper, source, "gif", end=4.5)
+    assert float(media.told(done["clip.gif"], "format=duration")[0]) == pytest.approx(done.event.duration, abs=0.08)
+
+
+@pytest.mark.parametrize(("rate", "end"), [(8000, 2.5), (11025, 2.51), (16000, 2.5)])
+async def test_mp3_of_a_low_rate_is_as_long_as_the_clip(clipper: Clipper, folder: Path, rate: int, end: float):
+    source = media.converted(folder / f"low-{rate}.wav", "-f", "lavfi", "-i", f"sine=d=5:r={rate}")
+    done = await made(clipper, source, "audio", start=0.5, end=0.5 + end, audio_format="mp3")
+    assert done.warnings == []

@@ -121,6 +121,14 @@ async def test_an_upload_that_no_row_names_is_aborted_in_both_buckets_when_it_is
         assert [len([each async for each in bucket.client_uploads.unfinished()]) for bucket in buckets] == [left, left]
 
 
+async def test_an_upload_outside_our_folders_is_somebody_elses(world: World) -> None:
+    sources = world.objects.sources
+    for key in ("backups/monday.tar", "uploads-of-others/a.mp4", "video.mp4"):
+        await sources.client_uploads.begin(key, MP4)
+    await sweep(world, after=timedelta(hours=26)).clean_up()
+    assert len([each async for each in sources.client_uploads.unfinished()]) == 3
+
+
 async def test_a_dry_run_deletes_nothing(world: World) -> None:
     key, (other, _) = await whole(world, over=2 * HOURS), await begun(world, over=2 * HOURS)
     await sweep(world, after=timedelta(hours=26), cleanup_dry_run=True).clean_up()

@@ -12,6 +12,8 @@ CREATE TABLE api_keys (
     expires_at      timestamptz,
     revoked_at      timestamptz,
     last_used_at    timestamptz,
+    -- The key that it was rotated to, once: what is left of its life is no measure for another one's.
+    replaced_by     uuid,
     rate_limit      integer     CHECK (rate_limit >= 0),
     max_active_jobs integer     CHECK (max_active_jobs >= 0)
 );

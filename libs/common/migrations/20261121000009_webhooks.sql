@@ -33,7 +33,10 @@ CREATE TABLE webhook_deliveries (
     UNIQUE (job_id, run)
 );
 
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (host, due_at) WHERE state = 'pending';
+-- Whether anything is due; what of a tenant's is; and what of it is for one host.
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (due_at) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_due_of_tenant ON webhook_deliveries (tenant, due_at) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_for_host ON webhook_deliveries (tenant, host) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_age ON webhook_deliveries (created_at);
 
 -- migrate:down

@@ -1,6 +1,6 @@
 """The table of deliveries: what is due, what became of it, and what clients see of it. SQL in deliveries.sql."""
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -11,9 +11,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from libs.common.runtime.postgres import Pool, Statements
 from services.api.webhooks.attempts import Attempt, State, Verdict
+from services.api.webhooks.turns import Full, Waiting
 
 HOLD = timedelta(seconds=60)
 """After which a sender that has taken a delivery is taken to have died: far above the time limit of one attempt."""
+OF_EACH = 64
+"""Deliveries of one tenant that are looked at in one turn."""
 AT_ONCE = 5000
 """Rows that one statement of the sweep deletes."""
 
@@ -60,11 +63,14 @@ class Deliveries:
     def __init__(self, pool: Pool) -> None:
         self._sql = Statements(pool, "deliveries.sql", __package__)
 
-    async def take(self, now: datetime, busy: Counter[str], *, per_host: int, most: int) -> list[Due]:
-        """What is due, at most `most` and so many for a host that with `busy` it has no more than `per_host`."""
+    async def waiting(self, now: datetime, full: Full, tenants: int) -> list[Waiting]:
+        """What is due, the oldest of each of so many tenants at most, these by chance; nothing for who has all places already."""
+        return [Waiting(**row) for row in await self._sql.rows("waiting", now, full.tenants, full.hosts, tenants, OF_EACH)]
+
+    async def take(self, now: datetime, ids: Sequence[UUID]) -> list[Due]:
+        """Those of them that are due still."""
         claim = uuid4()
-        rows = await self._sql.rows("take", now, now + HOLD, claim, list(busy), list(busy.values()), per_host, most)
-        return [Due(**row, claim=claim) for row in rows]
+        return [Due(**row, claim=claim) for row in await self._sql.rows("take", now, now + HOLD, claim, ids)] if ids else []
 
     async def settle(self, due: Due, attempt: Attempt, verdict: Verdict, now: datetime) -> None:
         """Nothing, if another sender has taken over by now."""

@@ -1,25 +1,30 @@
 -- The statements of deliveries.py, each under its name.
 
--- name: take
--- Host by host, in an order of chance, so that no host keeps the others waiting; the index is stepped through from host to host.
-WITH RECURSIVE hosts (host) AS (
-    (SELECT host FROM webhook_deliveries WHERE state = 'pending' ORDER BY host LIMIT 1)
+-- name: waiting
+-- What is due, the oldest of each tenant, but for hosts and tenants that have all their places. While nothing is due it is one look into
+-- an index; else tenants are stepped through, which are the operator's to make, and never hosts, which are anybody's.
+WITH RECURSIVE tenants (tenant) AS (
+    (SELECT tenant FROM webhook_deliveries
+     WHERE state = 'pending' AND EXISTS (SELECT FROM webhook_deliveries WHERE state = 'pending' AND due_at <= $1) ORDER BY tenant LIMIT 1)
     UNION ALL
-    SELECT (SELECT d.host FROM webhook_deliveries d WHERE d.state = 'pending' AND d.host > hosts.host ORDER BY d.host LIMIT 1)
-    FROM hosts WHERE hosts.host IS NOT NULL
-), room AS (
-    SELECT host, $6::int - coalesce(busy.places, 0) AS places
-    FROM hosts LEFT JOIN unnest($4::text[], $5::int[]) AS busy (host, places) USING (host)
-    WHERE host IS NOT NULL ORDER BY random()
-), due AS MATERIALIZED (
-    SELECT found.id FROM room CROSS JOIN LATERAL (
-        SELECT d.id FROM webhook_deliveries d
-        WHERE d.state = 'pending' AND d.host = room.host AND d.due_at <= $1
-        ORDER BY d.due_at LIMIT greatest(room.places, 0) FOR UPDATE SKIP LOCKED
-    ) found LIMIT $7
+    SELECT (SELECT d.tenant FROM webhook_deliveries d WHERE d.state = 'pending' AND d.tenant > tenants.tenant ORDER BY d.tenant LIMIT 1)
+    FROM tenants WHERE tenants.tenant IS NOT NULL
+), asking AS (
+    SELECT tenant FROM tenants WHERE tenant <> ALL ($2::text[])
+    AND EXISTS (SELECT FROM webhook_deliveries d WHERE d.state = 'pending' AND d.tenant = tenants.tenant AND d.due_at <= $1)
+    ORDER BY random() LIMIT $4
 )
+SELECT found.id, tenant, found.host FROM asking CROSS JOIN LATERAL (
+    SELECT d.id, d.host FROM webhook_deliveries d
+    WHERE d.state = 'pending' AND d.tenant = asking.tenant AND d.due_at <= $1 AND d.host <> ALL ($3::text[])
+    ORDER BY d.due_at LIMIT $5
+) found
+
+-- name: take
+-- Of these, what no other sender has taken meanwhile.
 UPDATE webhook_deliveries d SET due_at = $2, claim = $3, tries = tries + 1
-FROM due WHERE d.id = due.id
+FROM (SELECT id FROM webhook_deliveries WHERE id = ANY ($4::uuid[]) AND state = 'pending' AND due_at <= $1 FOR UPDATE SKIP LOCKED) free
+WHERE d.id = free.id
 RETURNING d.id, d.job_id, d.tenant, d.url, d.host, d.body, d.tries
 
 -- name: settle

@@ -89,7 +89,10 @@ async def list_webhook_secrets(api: Given, request: AnyRequest) -> SecretsAnswer
 
 @delete("/api/webhooks/secrets/{secret_id:str}", status_code=200, described=ENDS)
 async def end_webhook_secret(secret_id: FromPath[str], api: Given, request: AnyRequest) -> SecretsAnswer:
-    """Nothing is signed with it any more; gives those that are left. Without any, webhooks wait for a new one."""
+    """Nothing is signed with it any more; gives those that are left. If it was the newest, the one before it goes on without an end.
+
+    Without any, webhooks wait for a new one.
+    """
     parsed = _parsed(secret_id)
     if parsed is None or not await api.webhooks.signing().end(caller_of(request).tenant, parsed, api.now()):
         raise Failure(Code.NOT_FOUND, "there is no such secret")

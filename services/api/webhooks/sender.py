@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from services.api.webhooks.attempts import Attempt, Outcome, State, Trouble, ver
 from services.api.webhooks.deliveries import Deliveries, Due
 from services.api.webhooks.signatures import signed_headers
 from services.api.webhooks.signing_secrets import SigningSecrets
+from services.api.webhooks.turns import PLACES, Busy, chosen
 
 log = logger(__name__)
 ATTEMPTS = metrics.Counter("clip_webhook_attempts_total", "Attempts to deliver a webhook, by what followed", ["outcome"])
@@ -29,10 +29,6 @@ PENDING = metrics.Gauge("clip_webhooks_pending", "Webhooks that are not delivere
 OLDEST = metrics.Gauge("clip_webhook_oldest_seconds", "Age of the oldest webhook that is not delivered yet, up to a day")
 OVERDUE = metrics.Gauge("clip_webhook_overdue_seconds", "How long the webhook that is due longest has waited for a sender")
 
-PLACES = 16
-"""Attempts at once of one process."""
-PER_HOST = 4
-"""Of them to one host, so that a slow one does not hold up the others."""
 POLL = 1.0
 MEASURE = timedelta(seconds=15)
 SWEEP = timedelta(hours=1)
@@ -56,7 +52,7 @@ class Mail:
 class Sender:
     def __init__(self, mail: Mail) -> None:
         self._mail = mail
-        self._under_way: dict[asyncio.Task[None], str] = {}
+        self._under_way: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._measured = self._swept = datetime.min.replace(tzinfo=UTC)
 
     @asynccontextmanager
@@ -74,7 +70,8 @@ class Sender:
     async def _look_for_ever(self) -> None:
         while True:
             try:
-                await self.turn()
+                while await self.turn():
+                    pass
                 await self.upkeep()
             except Failure as failure:
                 log.warning("webhooks wait", error=failure.message)
@@ -91,14 +88,14 @@ class Sender:
 
     async def turn(self) -> int:
         """Begin with what is due and there is a place for: how many that are."""
-        free = PLACES - len(self._under_way)
-        if free <= 0:
+        if len(self._under_way) >= PLACES:
             return 0
-        busy = Counter(self._under_way.values())
-        taken = await self._mail.deliveries.take(self._mail.now(), busy, per_host=PER_HOST, most=free)
+        now, busy = self._mail.now(), Busy.of(self._under_way.values())
+        waiting = await self._mail.deliveries.waiting(now, busy.full, tenants=PLACES)
+        taken = await self._mail.deliveries.take(now, chosen(waiting, busy))
         for due in taken:
             task = asyncio.create_task(self._deliver(due))
-            self._under_way[task] = due.host
+            self._under_way[task] = (due.tenant, due.host)
             task.add_done_callback(self._under_way.pop)
         return len(taken)
 

@@ -53,8 +53,12 @@ class SigningSecrets:
         return [self._key(tenant, row["id"]) for row in await self._sql.rows("live", tenant, now)]
 
     async def end(self, tenant: str, secret_id: UUID, now: datetime) -> bool:
-        """False when the tenant has no such live secret."""
-        return await self._sql.value("end", secret_id, tenant, now) is not None
+        """Where it was the newest, the one before it is the newest again and goes on. False when the tenant has no such live secret."""
+        async with self._sql.transaction("end_webhook_secret") as connection:
+            await connection.execute(self._sql["lock"], tenant)
+            ended = await connection.fetchval(self._sql["end"], secret_id, tenant, now)
+            await connection.execute(self._sql["newest"], tenant, now)
+        return ended is not None
 
     async def sweep(self, before: datetime) -> None:
         await self._sql.rows("sweep", before)

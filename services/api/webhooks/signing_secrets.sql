@@ -22,5 +22,11 @@ WHERE tenant = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_a
 -- name: end
 DELETE FROM webhook_secrets WHERE id = $1 AND tenant = $2 AND (expires_at IS NULL OR expires_at > $3) RETURNING id
 
+-- name: newest
+-- The newest one has no end, whatever it had while there was a newer one.
+UPDATE webhook_secrets SET expires_at = NULL WHERE id = (
+    SELECT id FROM webhook_secrets WHERE tenant = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id LIMIT 1
+) AND expires_at IS NOT NULL
+
 -- name: sweep
 DELETE FROM webhook_secrets WHERE expires_at < $1
