@@ -55,7 +55,7 @@ class Peer:
         )
         envelope = Envelope(id=request_id(job_id), job_id=job_id, at=now, correlation_id="c", priority=Priority.NORMAL, event=event)
         await self._intake.take([envelope], 0)
-        return Accepted(correlation_id="c", job=accepted_job(job_id, event))
+        return Accepted(correlation_id="c", job=accepted_job(job_id, event.expires_at))
 
 
 def raw(peer: Peer) -> Any:
