@@ -68,7 +68,14 @@ def source_of(event: SourceReady, segment: Segment) -> SourceReady:
         return event
     for part in event.sections:
         if part.start - SLACK <= segment.start and segment.end <= part.end + SLACK:
-            return replace(event, source_key=part.source_key, size=part.size, clock_offset=part.clock_offset, sections=())
+            return replace(
+                event,
+                source_key=part.source_key,
+                size=part.size,
+                clock_offset=part.clock_offset,
+                container=part.container or event.container,
+                sections=(),
+            )
     raise Failure(Code.RANGE_OUTSIDE_SOURCE, "the source was not read as far as this range")
 
 

@@ -30,8 +30,15 @@ def source_ready(files: Sequence[Held], parts: Sequence[Segment]) -> SourceReady
     first = files[0].ready
     if whole := next((file.ready for file in files if all(map(file.holds, parts))), None):
         return whole
-    return replace(first, sections=tuple(_section(part, next(file.ready for file in files if file.holds(part))) for part in parts))
+    return replace(first, sections=tuple(_section(part, next(file.ready for file in files if file.holds(part)), first) for part in parts))
 
 
-def _section(part: Segment, file: SourceReady) -> Section:
-    return Section(start=part.start, end=part.end, source_key=file.source_key, size=file.size, clock_offset=file.clock_offset)
+def _section(part: Segment, file: SourceReady, first: SourceReady) -> Section:
+    return Section(
+        start=part.start,
+        end=part.end,
+        source_key=file.source_key,
+        size=file.size,
+        clock_offset=file.clock_offset,
+        container=file.container if file.container != first.container else None,
+    )

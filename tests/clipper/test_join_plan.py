@@ -106,3 +106,9 @@ def test_what_does_not_go_into_memory_is_refused_for_good_in_plain_words():
     )
     assert "7 segments" in refused.hint
     assert too_many(0).message == "the picture is too large to be joined from segments"
+
+
+def test_a_section_in_another_container_is_read_as_that() -> None:
+    elsewhere = Section(start=100, end=120, source_key="b", size=2, container="mpegts")
+    fetched = ready(container="mov", sections=(Section(start=0, end=10, source_key="a", size=1), elsewhere))
+    assert [source_of(fetched, Segment(start=at, end=at + 1)).container for at in (1, 101)] == ["mov", "mpegts"]

@@ -25,6 +25,11 @@ def test_of_two_files_each_part_is_named_with_its_file() -> None:
     )
 
 
+def test_a_file_of_another_container_says_so() -> None:
+    other = Held(ready(source_key="sources/j/source-2.ts", container="mpegts"), 140, 160)
+    assert [section.container for section in source_ready([FIRST, other], [EARLY, LATE]).sections] == [None, "mpegts"]
+
+
 def test_a_whole_file_that_came_after_a_section_makes_it_needless() -> None:
     assert source_ready([FIRST, WHOLE], [EARLY, LATE]) == WHOLE.ready
 

@@ -38,6 +38,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     source_key: str
     size: int
     clock_offset: float | None = None
+    container: str | None = None
+    """Where it is another than SourceReady's."""
 
 
 class Rendition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
