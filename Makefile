@@ -26,7 +26,7 @@ demo: setup ## Cut a real clip with real subtitles, from nothing, and leave the 
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.stack run -- $(VENV_PYTHON) -m tools.demo
 
 test: setup ## Run the tests, on real servers (ARGS="-k name" for some)
-	$(IN_ROOT) exec $(VENV_PYTHON) -m pytest $(ARGS)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 chaos: setup ## Strike the whole system with faults and count what it cost, 40 min (ARGS="--quick --seed 7 --only soak")
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tests.chaos $(ARGS)

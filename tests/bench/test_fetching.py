@@ -20,7 +20,7 @@ from libs.common.runtime.settings import load
 from services.clipper.settings import ClipperSettings
 from tests.clipper.running import Clipper
 from tests.e2e.test_urls import bytes_of
-from tests.sites.films import FRAME_RATE, SHORT_SECONDS, short_film
+from tests.sites.films import FOLDER, FRAME_RATE, SHORT_SECONDS, short_film
 from tests.sites.packagings import packaged
 from tests.sites.site import open_site
 
@@ -67,7 +67,7 @@ def test_jobs_at_once_last_from_the_first_acceptance_to_the_last_end():
 
 @pytest.fixture
 async def rig(pytestconfig: pytest.Config, servers: dict[str, str], tmp_path: Path) -> AsyncIterator[Rig]:
-    films = Path(pytestconfig.cache.mkdir("films"))
+    films = Path(pytestconfig.cache.mkdir(FOLDER))
     async with (
         open_site(films) as site,
         running_fetcher(site.port, tmp_path / "worker.log") as fetcher,

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.resolver.visiting import allowing
+from tests.sites.films import FOLDER
 from tests.sites.site import Site, open_site
 from tools.local_stack import Plan, Stack, running_stack, until_ready
 from tools.sample import make_sample
@@ -125,7 +126,7 @@ async def running(plan: Plan) -> AsyncIterator[System]:
 @pytest.fixture(scope="session")
 async def site(pytestconfig: pytest.Config) -> AsyncIterator[Site]:
     """Whose films jobs may name by URL."""
-    async with open_site(Path(pytestconfig.cache.mkdir("films"))) as site:
+    async with open_site(Path(pytestconfig.cache.mkdir(FOLDER))) as site:
         yield site
 
 

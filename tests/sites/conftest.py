@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.sites.films import short_film
+from tests.sites.films import FOLDER, short_film
 from tests.sites.site import Site, open_site
 
 
 @pytest.fixture(scope="module")
 def films(pytestconfig: pytest.Config) -> Path:
-    return pytestconfig.cache.mkdir("films")
+    return pytestconfig.cache.mkdir(FOLDER)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ import numpy as np
 
 from tests.media import BAR_ROWS, BEEP, BITS, BLOCK, FFMPEG, HEIGHT, RATE, WIDTH, gop
 
+FOLDER = "films" + os.environ.get("PYTEST_XDIST_WORKER", "")
+"""In pytest's cache; each worker of a session has its own."""
 FRAME_RATE = 10
 GOP = 21
 """Pictures from keyframe to keyframe: keyframes are on whole seconds only every 21 s."""

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.resolver.fetch.serving import Site, open_site
-from tests.sites.films import short_film
+from tests.sites.films import FOLDER, short_film
 
 
 @pytest.fixture(scope="session")
 def short(pytestconfig: pytest.Config) -> Path:
-    return short_film(Path(pytestconfig.cache.mkdir("films")))
+    return short_film(Path(pytestconfig.cache.mkdir(FOLDER)))
 
 
 @pytest.fixture

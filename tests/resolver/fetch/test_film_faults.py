@@ -14,7 +14,7 @@ from services.resolver.fetch.tracks import Fragment, Track
 from tests.media import gop, make
 from tests.resolver.fetch.cutting import open_at, section_of, shown, track
 from tests.resolver.fetch.serving import Site, open_site, open_url
-from tests.sites.films import hour_film
+from tests.sites.films import FOLDER, hour_film
 from tests.sites.packagings import packaged
 
 
@@ -119,7 +119,7 @@ def test_a_change_of_format_within_the_range_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["faststart", "moov-at-end", "hls-ts", "hls-fmp4"])
 def test_ten_seconds_of_an_hour_cost_little(kind: str, pytestconfig: pytest.Config, tmp_path: Path) -> None:
-    path = packaged(hour_film(Path(pytestconfig.cache.mkdir("films"))), kind)
+    path = packaged(hour_film(Path(pytestconfig.cache.mkdir(FOLDER))), kind)
     total = sum(file.stat().st_size for file in path.parent.iterdir())
     with open_site(path.parent) as site:
         section = section_of(site, path, tmp_path, 1800.3, 1810.3)
