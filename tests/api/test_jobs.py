@@ -27,6 +27,8 @@ from tests.api.conftest import Running, running
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded
 from tests.uploading import whole_upload
 
+NOBODY = UUID("6e2b8a52-6c1c-4b0e-9c0b-6a3f6f0d9a11")
+"""No job's id."""
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 DONE = (requested(), started(StageName.RESOLVER), ready(), started(StageName.CLIPPER), uploaded())
 FULL = (requested(with_subtitles=True, burn_subtitles=True), ready(), uploaded(), transcribed(), burned())
@@ -188,7 +190,7 @@ async def test_the_last_ten_events_are_told_without_what_is_private(api: Running
     assert [event["type"] for event in many["events"]] == ["stage.started", *["stage.progress"] * 8, "source.ready"]
 
 
-@pytest.mark.parametrize("job_id", [str(uuid4()), "upload-1", "{" + str(uuid4()) + "}", uuid4().hex, "%00"])
+@pytest.mark.parametrize("job_id", [str(NOBODY), "upload-1", "{" + str(NOBODY) + "}", NOBODY.hex, "%00"])
 @pytest.mark.parametrize("path", ["/api/jobs/{}", "/api/jobs/{}/result"])
 async def test_an_unknown_job_is_not_found_whatever_its_id(api: Running, path: str, job_id: str) -> None:
     answer = await api.http.get(path.format(job_id))

@@ -1,7 +1,7 @@
 """The range server, read by raw HTTP and by real ffmpeg and ffprobe, on a real S3 that may go away."""
 
 import asyncio
-import os
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +20,7 @@ from libs.common.runtime.range_server import range_of, served
 from tests.runtime.test_object_store import settings
 
 MIB = 1 << 20
-BODY = os.urandom(3 * MIB)
+BODY = random.Random(1).randbytes(3 * MIB)
 
 
 @pytest.fixture(scope="module")
