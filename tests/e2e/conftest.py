@@ -109,7 +109,9 @@ def children(parent: int) -> list[int]:
 
 
 def command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    with suppress(FileNotFoundError, ProcessLookupError):  # it may be over by now
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
 
 
 @asynccontextmanager

