@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def _make_current() -> None:
         _install_packages(fresh="packages" not in stamp or stamp.get("python") != _python_key())
         stamp = {"python": _python_key(), "packages": _packages_key()}
         _write_stamp(stamp)
+    _link_client()
     if not all(os.access(stamp.get(name, ""), os.X_OK) for name in ("ffmpeg", "ffprobe")):
         _write_stamp(stamp | _media_programs())
 
@@ -93,6 +95,15 @@ def _install_packages(*, fresh: bool) -> None:
         _make_venv()
     _say("installing the locked packages")
     _install(REQUIREMENTS / "dev.txt")
+
+
+def _link_client() -> None:
+    """What `pip install ./clients` would do, without copying: the checkout's own package, and its command `clipstream`."""
+    [packages] = VENV.glob("lib/python*/site-packages")
+    (packages / "clipstream.pth").write_text(f"{ROOT / 'clients'}\n")
+    command = VENV / "bin" / "clipstream"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(VENV / "bin" / "python"))} -m clipstream.cli "$@"\n')
+    command.chmod(0o755)
 
 
 def _make_venv() -> None:
