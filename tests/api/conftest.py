@@ -16,7 +16,7 @@ from libs.common.runtime.service import Connections, connections
 from libs.common.runtime.settings import load
 from services.api.server import NEEDED, serving
 from services.api.settings import ApiSettings
-from tests.api.webhook_post import own_database
+from tests.own_database import own_database
 
 UNLIMITED = {"RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", "WORKER_QUEUE_HIGH_WATERMARK": "1000000"}
 """Nobody works on what the tests order, and all of them are one client."""

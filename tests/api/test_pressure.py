@@ -23,6 +23,7 @@ from tests.api.forms import END, RANGE, TYPE, file, zeros
 from tests.api.test_edits import put
 from tests.api.test_jobs import FULL, created
 from tests.builders import envelope, history, started
+from tests.own_database import own_database
 from tests.runtime.own_nats import connected_bus
 
 MARK = 6
@@ -31,8 +32,17 @@ MARK = 6
 @pytest.fixture(scope="module")
 async def server(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalServers]:
     others = {name: value for name, value in servers.items() if name != "NATS_URL"}
-    async with embedded_servers(tmp_path_factory.mktemp("pressure"), others) as own:
+    async with (
+        own_database(servers["DATABASE_URL"]) as url,
+        embedded_servers(tmp_path_factory.mktemp("pressure"), {**others, "DATABASE_URL": url}) as own,
+    ):
         yield own
+
+
+@pytest.fixture(autouse=True)
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements four times as often: tests wait for them."""
+    monkeypatch.setattr("services.api.pressure.EVERY", 0.25)
 
 
 @pytest.fixture
@@ -120,15 +130,39 @@ async def test_fifty_at_once_do_not_pass_the_mark(own: LocalServers) -> None:
     async with serving(own, mark=20) as api:
         answers = await asyncio.gather(*(created(api) for _ in range(50)))
         statuses = [answer.status_code for answer in answers]
-        assert (statuses.count(202), statuses.count(503)) == (20, 30)
-        assert {(await created(api)).status_code for _ in range(10)} == {503}
+        assert set(statuses) == {202, 503}
+        assert statuses.count(202) + await taken_on(api) == 20
 
 
 async def test_room_that_a_refused_request_took_is_given_back(pressed: Running) -> None:
     wrong = {"sourceType": "upload", "uploadKey": f"uploads/{uuid4()}/none.mp4", "start": 0, "end": 1}
     for _ in range(3 * MARK):
         assert (await pressed.http.post("/api/jobs", json=wrong)).status_code == 400
-    assert [(await created(pressed)).status_code for _ in range(MARK + 1)] == [202] * MARK + [503]
+    assert await taken_on(pressed) == MARK
+
+
+async def taken_on(api: Running) -> int:
+    """Jobs until it refuses for good: one that comes while the queue is measured counts twice until the next measurement."""
+    count = 0
+    while True:
+        while (await created(api)).status_code == 202:
+            count += 1
+        await measured_anew(api)
+        if (await created(api)).status_code == 503:
+            return count
+        count += 1
+
+
+async def measured_anew(api: Running) -> None:
+    """By every API of this process, of which there are three at most: the metrics are theirs together."""
+    before = await measurements(api)
+    async with asyncio.timeout(15):
+        while await measurements(api) < before + 6:
+            await asyncio.sleep(0.02)
+
+
+async def measurements(api: Running) -> float:
+    return await api.counted("clip_dependency_seconds_count", dependency="postgres", operation="unbegun")
 
 
 @pytest.mark.parametrize("limit", [{"max_msgs": 10}, {"max_bytes": 64 * 1024}])
@@ -146,26 +180,19 @@ async def test_a_stream_near_its_own_limits_is_full(own: LocalServers, limit: di
 
 async def test_without_nats_jobs_are_taken_up_to_the_mark_by_all_processes_together(own: LocalServers, pressed: Running) -> None:
     await own.nats.kill()
-    assert [(await created(pressed)).status_code for _ in range(MARK - 2)] == [202] * (MARK - 2)
+    assert [(await created(pressed)).status_code for _ in range(MARK - 3)] == [202] * (MARK - 3)
     async with serving(own) as another:
-        assert [(await created(another)).status_code for _ in range(3)] == [202, 202, 503]
+        assert await taken_on(another) == 3
     await until(pressed, 503)
     await own.nats.start()
     async with asyncio.timeout(15):
         while not pressed.to.bus.client.is_connected:
             await asyncio.sleep(0.02)
-    before = await measurements(pressed)
-    async with asyncio.timeout(15):
-        while await measurements(pressed) < before + 2:
-            await asyncio.sleep(0.1)
+    await measured_anew(pressed)
     assert refused(await created(pressed)) == (503, "BACKPRESSURE")  # what was taken on is in the table, and comes first
     await begin_all(pressed, own)
     await until(pressed, 200)
     assert (await created(pressed)).status_code == 202
-
-
-async def measurements(api: Running) -> float:
-    return await api.counted("clip_dependency_seconds_count", dependency="nats", operation="stream_info")
 
 
 async def begin_all(api: Running, own: LocalServers) -> None:

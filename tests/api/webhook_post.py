@@ -1,7 +1,6 @@
 """What tests of webhooks stand on: a database of their own, a clock that they set, real receivers, senders that go turn by turn."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import asyncpg
 from aiohttp import web
 
 from libs.common.domain.job import Job, fold
@@ -23,31 +21,9 @@ from services.api.webhooks.receivers import open_receivers
 from services.api.webhooks.sender import Mail, Post, Sender
 from services.api.webhooks.signing_secrets import SigningSecrets
 from tests.builders import envelope, requested, uploaded
-from tests.conftest import MIGRATIONS
-from tools.migrations import migrate
 
 PEPPER = Secret("p" * 32)
 LOOPBACK = "127.0.0.0/8"
-
-
-@asynccontextmanager
-async def own_database(url: str) -> AsyncIterator[str]:
-    """On the session's server, so that no other test's API sends what is due here."""
-    name = f"webhooks_{uuid4().hex[:12]}"
-    await _done(url, f"CREATE DATABASE {name}")
-    mine = urlsplit(url)._replace(path=f"/{name}").geturl()
-    await migrate(MIGRATIONS, {**os.environ, "DATABASE_URL": mine})
-    try:
-        yield mine
-    finally:
-        await _done(url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def _done(url: str, statement: str) -> None:
-    """On a connection of its own: between two of them other tests kill the server."""
-    connection = await asyncpg.connect(url)
-    await connection.execute(statement)
-    await connection.close()
 
 
 @dataclass
