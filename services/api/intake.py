@@ -9,8 +9,8 @@ from prometheus_client import Counter
 
 from libs.common.domain.events import ClipsRequested, Envelope, type_of
 from libs.common.domain.failures import Failure
+from libs.common.runtime.bus import Bus
 from libs.common.runtime.fault_points import fault_point
-from libs.common.runtime.jetstream import Bus
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
 
 log = logger(__name__)

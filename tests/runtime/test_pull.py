@@ -100,7 +100,7 @@ class Desk:
         return asyncio.create_task(run_stage(self.stage, self.world, every_lane(self.bus), self.stopping))
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(20):
             while len(self.done) < count or await self.left():
                 await asyncio.sleep(0.005)
 

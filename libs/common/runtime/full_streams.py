@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from libs.common.domain.events import Envelope
-from libs.common.runtime.jetstream import Bus, Delivery, StreamFull
+from libs.common.runtime.bus import Bus, Delivery
+from libs.common.runtime.jetstream import StreamFull
 from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)

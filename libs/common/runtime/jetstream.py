@@ -9,7 +9,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
@@ -21,6 +22,7 @@ from libs.common.domain.burial import letter, reason_headers
 from libs.common.domain.events import SUBJECTS, Envelope, Priority, StageName, encode, type_of
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.subjects import CLIPS, DLQ, durable, headers_of, subject_for
+from libs.common.runtime.bus import Message
 from libs.common.runtime.nats_connection import open_client
 from libs.common.runtime.telemetry import logger, measured
 
@@ -43,58 +45,13 @@ NO_ROOM = {10023, 10028, 10047, 10077}
 """The server's codes for a stream, an account or a disk that is full."""
 
 
-class Message(Protocol):
-    """A message as its stream keeps it; `sequence` is its place there."""
-
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def subject(self) -> str: ...
-    @property
-    def headers(self) -> dict[str, str]: ...
-    @property
-    def sequence(self) -> int: ...
-
-
-class Delivery(Message, Protocol):
-    """One message in our hands, until it is acked, handed back or ended."""
-
-    @property
-    def deliveries(self) -> int:
-        """How often it has been delivered, this time included."""
-        ...
-
-    @property
-    def is_by_hand(self) -> bool:
-        """True for a message that no service published: the operator's own `nats pub`, which carries no id."""
-        ...
-
-    async def in_progress(self) -> None: ...
-    async def ack(self) -> None: ...
-    async def nak(self, delay: float) -> None: ...
-    async def term(self, reason: str) -> None: ...
-
-
-class Bus(Protocol):
-    async def publish(self, envelope: Envelope, *, message_id: str | None = None) -> bool:
-        """Put the event where its consumer finds it, confirmed; nothing for one that does not travel.
-
-        False when the stream had this message, or this `message_id` if one is given, within its duplicate window, and dropped it.
-        """
-        ...
-
-    async def bury(self, message: Message, stage: StageName, failure: Failure, attempts: int) -> None:
-        """Copy the message, whole, to the dead letters, with the reason in its headers."""
-        ...
-
-    async def ping(self) -> None: ...
-
-
 class JetStreamDelivery:
     """nats-py's message; every verb raises Failure(outage="nats") when the server can't be reached."""
 
-    def __init__(self, msg: Msg) -> None:
+    def __init__(self, msg: Msg, is_void: Callable[[], Awaitable[bool]]) -> None:
+        """`is_void` tells whether the consumer that delivered it is gone, and sees to it that there is one again."""
         self._msg = msg
+        self._is_void = is_void
         self.body: bytes = msg.data
         self.subject: str = msg.subject
         self.headers: dict[str, str] = dict(msg.headers or {})
@@ -116,16 +73,27 @@ class JetStreamDelivery:
             await self._acked(time.monotonic() + ELECTION)
 
     async def _acked(self, until: float) -> None:
-        """Again and again while the consumer has no leader: the stream, which the ping asks about, may have one all the time."""
+        """Again and again while the consumer has no leader: the stream, which the ping asks about, may have one all the time.
+
+        A consumer that was deleted, even if it is there again, never hears us: the message comes again, to one who finds it answered.
+        """
+        unheard = False
         while True:
             try:
                 await self._msg.ack_sync(timeout=PUBLISH_TIMEOUT)
             except nats.errors.NoRespondersError:
                 if time.monotonic() > until:
                     raise
-                await asyncio.sleep(0.25)
+                unheard = True
+            except nats.errors.TimeoutError:
+                if not unheard:
+                    raise
+                return
             else:
                 return
+            if await self._is_void():
+                return
+            await asyncio.sleep(0.25)
 
     async def nak(self, delay: float) -> None:
         with as_outage():
@@ -228,11 +196,14 @@ class Lane:
     """One durable pull consumer, asked for a message at a time: at once, or waiting."""
 
     def __init__(
-        self, bus: JetStreamBus, stage: StageName, priority: Priority, *, restore: Callable[[], Awaitable[None]] | None = None
+        self, bus: JetStreamBus, stage: StageName, priority: Priority, *, restore: Callable[[], Awaitable[bool]] | None = None
     ) -> None:
-        """`restore` is called when nobody answers for the consumer: it may be gone, or its leader be away."""
+        """`restore` is called when nobody answers for the consumer: it may be gone, or its leader be away. It tells whether it made one."""
         self._bus = bus
         self._restore = restore
+        self._restoring = asyncio.Lock()
+        self._made = 0
+        """How often we had to make the consumer."""
         self._durable = durable(stage, priority)
 
     async def take(self, *, wait: float = 0.0) -> JetStreamDelivery | None:
@@ -245,16 +216,24 @@ class Lane:
             return None
         if status is not None:
             raise Failure(Code.RETRYABLE_ERROR, f"the consumer {self._durable} answered {status}", outage="nats")
-        return JetStreamDelivery(msg)
+        return JetStreamDelivery(msg, partial(self._made_since, self._made))
+
+    async def _made_since(self, made: int) -> bool:
+        """Whether the consumer is another than it was, now that nobody answered for it."""
+        with suppress(Failure, TimeoutError):
+            await self._make_again()
+        return self._made > made
+
+    async def _make_again(self) -> None:
+        async with self._restoring, asyncio.timeout(RESTORE_LIMIT):
+            self._made += bool(self._restore and await self._restore())
 
     async def _ask(self, ask: dict[str, Any], timeout: float) -> Msg | None:  # noqa: ASYNC109  nats-py's own way
         """A pull on an inbox of its own: nats-py's fetch keeps what came too late for the next caller."""
         msg = await self._reply(f"{self._bus.api}.CONSUMER.MSG.NEXT.{CLIPS}.{self._durable}", json.dumps(ask).encode(), timeout)
         if msg is None or (msg.headers or {}).get("Status") != NO_RESPONDERS:
             return msg
-        if self._restore:
-            async with asyncio.timeout(RESTORE_LIMIT):
-                await self._restore()
+        await self._make_again()
         raise Failure(Code.RETRYABLE_ERROR, f"the consumer {self._durable} is not there", outage="nats")
 
     async def _reply(self, subject: str, body: bytes, timeout: float) -> Msg | None:  # noqa: ASYNC109  the same

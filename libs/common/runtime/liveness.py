@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from libs.common.domain.failures import Failure
-from libs.common.runtime.jetstream import Delivery
+from libs.common.runtime.bus import Delivery
 from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)

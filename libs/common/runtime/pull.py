@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from libs.common.domain.events import Priority
 from libs.common.domain.failures import Failure
 from libs.common.domain.lanes import lane_order
-from libs.common.runtime.jetstream import POLL, Delivery
+from libs.common.runtime.bus import Delivery
+from libs.common.runtime.jetstream import POLL
 from libs.common.runtime.liveness import heartbeat
 from libs.common.runtime.scratch import ScratchRoom
 from libs.common.runtime.settings import CommonSettings

@@ -158,10 +158,10 @@ def lane(bus: JetStreamBus, settings: CommonSettings, stage: StageName, priority
     return Lane(bus, stage, priority, restore=partial(restore, bus.js, settings, stage, priority))
 
 
-async def restore(js: JetStreamContext, settings: CommonSettings, stage: StageName, priority: Priority) -> None:
+async def restore(js: JetStreamContext, settings: CommonSettings, stage: StageName, priority: Priority) -> bool:
     """Make again what somebody deleted while we run: a lane's consumer, and locally the streams too; what is there stays as it is.
 
-    In production a lost stream is the operator's to see. Raises as `ensure` does.
+    True where the consumer is a new one. In production a lost stream is the operator's to see. Raises as `ensure` does.
     """
     deliveries = Deliveries.of(settings)
     wanted = wanted_consumer(stage, priority, deliveries)
@@ -169,9 +169,12 @@ async def restore(js: JetStreamContext, settings: CommonSettings, stage: StageNa
         if settings.environment == "local":
             log.error("the work stream was deleted: it is made again", stream=CLIPS)
             await ensure(js, replicas=settings.stream_replicas, deliveries=deliveries)
+            return True
     elif await _consumer_config(js, wanted) is None:
         await _asked(js.add_consumer(CLIPS, wanted), f"consumer {wanted.durable_name}")
         log.error("a consumer was deleted: it is made again", consumer=wanted.durable_name)
+        return True
+    return False
 
 
 async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> None:

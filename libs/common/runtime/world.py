@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 from libs.common.domain.events import Answer, AsrFailed, BurnFailed, Envelope, Event, Failed, JobFailed, StageName, type_of
 from libs.common.domain.failures import Failure
 from libs.common.runtime import telemetry
+from libs.common.runtime.bus import Bus
 from libs.common.runtime.context import Context
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import Bus
 from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.quarantine import Quarantine
 from libs.common.runtime.settings import CommonSettings
