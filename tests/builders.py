@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from libs.common.domain.event_ids import answer_id, request_id
 from libs.common.domain.events import (
     AnyEvent,
     AsrDone,
@@ -15,8 +16,6 @@ from libs.common.domain.events import (
     StageName,
     StageRetried,
     StageStarted,
-    answer_id,
-    request_id,
 )
 from libs.common.domain.job import answering_stage
 from tests.fakes import NOW

@@ -1,7 +1,11 @@
-"""Uploads for tests: one that is whole already, without asking the API for it."""
+"""Files for tests: one with its job in one request, and one that is uploaded already, without asking the API for it."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+import aiohttp
 
 from libs.common.runtime.service import Connections
 from services.api.upload_rows import Upload, UploadRows
@@ -28,3 +32,14 @@ async def whole_upload(to: Connections, content: bytes, *, tenant: str = "", nam
     await rows.begin(upload)
     await rows.complete(upload_id, "its-etag", now=now, expires_at=until)
     return key
+
+
+async def submitted(http: aiohttp.ClientSession, file: Path, **fields: Any) -> str:
+    """The id of the job that is made of the file and these fields."""
+    form = aiohttp.FormData({name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()})
+    form.add_field("file", file.read_bytes(), filename=file.name)
+    async with http.post("/api/jobs/upload", data=form) as answer:
+        body = await answer.json()
+        assert answer.status == 202, body
+        job_id: str = body["job"]["id"]
+        return job_id

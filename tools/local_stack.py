@@ -8,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from libs.common.runtime.embedded_home import Memory, PortClaims, write_private
 from libs.common.runtime.fonts import fonts_folder
 from tools.migrations import migrate
 from tools.setup import ROOT, read_stamp
-from tools.supervisor import Service, Write, parse_procfile, supervise
+from tools.supervisor import Service, Write, parse_procfile, supervised
 
 USUAL_PORT = 8080
 READY_POLL_SECONDS = 0.05
@@ -62,7 +62,7 @@ async def running_stack(plan: Plan, write: Write) -> AsyncIterator[Stack]:
             environ = service_environ(plan, variables)
             await migrate(plan.migrations, environ)
             await _bootstrap(plan, environ)
-            async with _supervised(services_of(plan, environ, port, claims), write):
+            async with supervised(services_of(plan, environ, port, claims), write):
                 yield Stack(f"http://127.0.0.1:{port}", environ)
         finally:
             state_file(plan.home).unlink(missing_ok=True)
@@ -123,17 +123,6 @@ async def _bootstrap(plan: Plan, environ: Mapping[str, str]) -> None:
     output, _ = await process.communicate()
     if process.returncode:
         raise StackFailed(f"`{plan.bootstrap}` failed:\n{output.decode(errors='replace')}")
-
-
-@asynccontextmanager
-async def _supervised(services: list[Service], write: Write) -> AsyncIterator[None]:
-    supervisor = asyncio.create_task(supervise(services, write))
-    try:
-        yield
-    finally:
-        supervisor.cancel()
-        with suppress(asyncio.CancelledError):
-            await supervisor
 
 
 async def until_ready(plan: Plan, stack: Stack) -> None:

@@ -8,8 +8,8 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
 from libs.common.runtime.embedded_process import tied_to_parent
@@ -51,6 +51,18 @@ async def supervise(services: list[Service], write: Write) -> None:
     async with asyncio.TaskGroup() as group:
         for service in services:
             group.create_task(_keep_running(service, write))
+
+
+@asynccontextmanager
+async def supervised(services: list[Service], write: Write) -> AsyncIterator[None]:
+    """They all run while inside."""
+    supervisor = asyncio.create_task(supervise(services, write))
+    try:
+        yield
+    finally:
+        supervisor.cancel()
+        with suppress(asyncio.CancelledError):
+            await supervisor
 
 
 async def _keep_running(service: Service, write: Write) -> None:

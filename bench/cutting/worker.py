@@ -16,7 +16,8 @@ import uvloop
 
 from bench.cutting.orders import Answer, Order, decode_order
 from bench.processes import tree_cpu
-from libs.common.domain.events import ClipsRequested, ClipUploaded, Envelope, SourceReady, request_id
+from libs.common.domain.event_ids import request_id
+from libs.common.domain.events import ClipsRequested, ClipUploaded, Envelope, SourceReady
 from libs.common.domain.job import Job, fold
 from libs.common.runtime.context import Context
 from libs.common.runtime.object_store import Bucket, ObjectStore, open_object_store

@@ -15,7 +15,8 @@ import uvloop
 from litestar import Litestar, Response, get, post
 from litestar.params import FromPath, RawBody
 
-from libs.common.domain.events import ClipsRequested, Envelope, Priority, request_id
+from libs.common.domain.event_ids import request_id
+from libs.common.domain.events import ClipsRequested, Envelope, Priority
 from libs.common.domain.job import Job, fold
 from libs.common.runtime.event_store import PostgresEventStore
 from libs.common.runtime.jetstream import open_bus

@@ -1,9 +1,10 @@
 """What one API process is made of, and what runs in it beside the requests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from libs.common.runtime.background import running
 from libs.common.runtime.service import Connections
 from services.api.context import Api
 from services.api.door import Door
@@ -11,6 +12,7 @@ from services.api.event_streams import EventStreams
 from services.api.idempotency import IdempotencyKeys
 from services.api.intake import Intake
 from services.api.job_opening import JobOpening
+from services.api.overview_counts import Overview
 from services.api.pressure import Pressure
 from services.api.queue import Queue
 from services.api.read_model import ReadModel
@@ -40,25 +42,14 @@ async def assembled(settings: ApiSettings, to: Connections) -> AsyncIterator[Api
         door=Door(settings, to.pool),
         model=model,
         queue=Queue(model.sql),
+        overview=Overview(to.pool, to.bus),
         uploads=UploadRows(to.pool),
         idempotency=IdempotencyKeys(to.pool),
         webhooks=Webhooks.of(settings, to.pool),
         event_streams=EventStreams(to.pool, most=settings.event_streams_max),
     )
     try:
-        async with pressure.watched(), api.door.kept(), _running(model.follow(), api.idempotency.swept()), sending(settings, api.webhooks):
+        async with pressure.watched(), api.door.kept(), running(model.follow(), api.idempotency.swept()), sending(settings, api.webhooks):
             yield api
     finally:
         await asyncio.wait([asyncio.create_task(intake.settled())], timeout=LAST_PUBLISHES)
-
-
-@asynccontextmanager
-async def _running(*tasks: Awaitable[None]) -> AsyncIterator[None]:
-    """Tasks that go on for ever, while inside."""
-    running = [asyncio.ensure_future(task) for task in tasks]
-    try:
-        yield
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

@@ -3,7 +3,8 @@
 from litestar import delete
 from litestar.params import FromPath
 
-from libs.common.domain.events import CANCELLED, Envelope, JobCancelled, cancel_id, type_of
+from libs.common.domain.event_ids import cancel_id
+from libs.common.domain.events import CANCELLED, Envelope, JobCancelled, type_of
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, apply
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED

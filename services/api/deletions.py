@@ -8,7 +8,8 @@ from litestar import delete
 from litestar.params import FromPath
 from msgspec import Meta
 
-from libs.common.domain.events import Envelope, JobExpired, expiry_id, type_of
+from libs.common.domain.event_ids import expiry_id
+from libs.common.domain.events import Envelope, JobExpired, type_of
 from libs.common.domain.failures import Code
 from libs.common.domain.job import Job
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED

@@ -10,6 +10,7 @@ from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.background import every, for_ever, running
 from libs.common.runtime.postgres import Pool
 from libs.common.runtime.settings import Secret
 from libs.common.runtime.telemetry import logger
@@ -28,9 +29,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 NOBODY = Caller()
 ANYBODY = frozenset({Scope.WRITE, Scope.READ})
 """What callers may do where keys are not asked for: never the operator's routes."""
-CHORES_SECONDS = 60.0
-SWEEP_EVERY = 10
-"""Rounds of chores after which old windows are swept."""
+NOTE_SECONDS, SWEEP_SECONDS = 60.0, 600.0
 
 
 class Door:
@@ -128,29 +127,15 @@ class Door:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """While inside, the uses of keys are written down now and then, and windows that ended are forgotten."""
-        chores = asyncio.create_task(self._do_chores())
+        noting = for_ever("uses of keys", self.authority.note_uses, every(NOTE_SECONDS))
+        sweeping = for_ever("old rate-limit windows", self.limits.sweep, every(SWEEP_SECONDS))
         try:
-            yield
+            async with running(noting, sweeping):
+                yield
         finally:
-            chores.cancel()
             with suppress(Failure, TimeoutError):
                 async with asyncio.timeout(1):
                     await self.authority.note_uses()
-
-    async def _do_chores(self) -> None:
-        """What fails is done the next time."""
-        rounds = 0
-        while True:
-            await asyncio.sleep(CHORES_SECONDS)
-            rounds += 1
-            try:
-                await self.authority.note_uses()
-                if rounds % SWEEP_EVERY == 0:
-                    await self.limits.sweep()
-            except Failure as failure:
-                log.warning("chores of the keys wait", error=failure.message)
-            except Exception:
-                log.exception("chores of the keys broke")
 
 
 def _key_in(headers: Headers) -> str:

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from libs.common.domain.causes import cause_for
 from libs.common.domain.edits import edit_key, edit_source, encode_edit
-from libs.common.domain.events import Envelope, JobReplayed, StageName, replay_id
+from libs.common.domain.event_ids import replay_id
+from libs.common.domain.events import Envelope, JobReplayed, StageName
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
 from libs.common.domain.languages import UNDETERMINED

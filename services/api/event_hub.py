@@ -9,10 +9,9 @@ from uuid import UUID
 from prometheus_client import Gauge
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.event_feed import EventFeed
-from libs.common.runtime.telemetry import logger
 
-log = logger(__name__)
 STREAMS = Gauge("clip_event_streams", "Clients that follow a job's events at this process")
 
 RESTART_PAUSE = 1.0
@@ -57,7 +56,7 @@ class EventHub:
         self._open[client] += 1
         STREAMS.inc()
         if self._following is None:
-            self._following = asyncio.create_task(self._follow(), name="event hub")
+            self._following = asyncio.create_task(for_ever("event hub", self._ring_along, every(RESTART_PAUSE)))
 
     def _leave(self, job_id: UUID, client: str, bell: asyncio.Event) -> None:
         self._bells[job_id].discard(bell)
@@ -78,18 +77,8 @@ class EventHub:
             self.is_closed = True
             self._ring(list(self._bells))
 
-    async def _follow(self) -> None:
-        """Whatever ends it, it begins again at the feed's end, and everyone looks for what was missed in between."""
-        while True:
-            try:
-                await self._ring_along()
-            except Failure as failure:
-                log.warning("streams wait for the database", error=failure.message)
-            except Exception:
-                log.exception("the event hub broke; it begins again")
-            await asyncio.sleep(RESTART_PAUSE)
-
     async def _ring_along(self) -> None:
+        """Whatever ended it, it begins again at the feed's end, and everyone looks for what was missed in between."""
         after = await self._feed.end()
         self._ring(list(self._bells))
         async for batch in self._feed.follow(after):

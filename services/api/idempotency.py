@@ -3,7 +3,6 @@
 The key holds the id of what it makes: whoever takes over from a process that died finds that, or makes the same, which is there once.
 """
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ import msgspec
 from litestar import Request, Response
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.postgres import Pool, Statements
 from libs.common.runtime.telemetry import logger
 from services.api.caller import caller_of
@@ -94,14 +94,7 @@ class IdempotencyKeys:
 
     async def swept(self) -> None:
         """For ever, hour by hour: keys that are older than a day are forgotten."""
-        while True:
-            try:
-                await self._sql.rows("sweep", KEPT)
-            except Failure as failure:
-                log.warning("old Idempotency-Keys wait", error=failure.message)
-            except Exception:
-                log.exception("old Idempotency-Keys were not swept")
-            await asyncio.sleep(SWEEP_SECONDS)
+        await for_ever("old Idempotency-Keys", lambda: self._sql.rows("sweep", KEPT), every(SWEEP_SECONDS))
 
 
 async def _stands(standing: Standing[Body], made_for: UUID) -> Response[Body] | None:

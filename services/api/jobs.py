@@ -11,7 +11,8 @@ from litestar.params import FromPath, RawBody
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from libs.common.domain.events import ClipsRequested, Envelope, Priority, request_id
+from libs.common.domain.event_ids import request_id
+from libs.common.domain.events import ClipsRequested, Envelope, Priority
 from libs.common.domain.failures import Code
 from libs.common.domain.probing import Source
 from services.api.bodies import ClipFields, NewJob, NewUpload

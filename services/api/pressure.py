@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.subjects import CLIPS
 from libs.common.domain.worker_reports import SUBJECT, report_of, stage_of
+from libs.common.runtime.background import running
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.stored_messages import Fill, StoredMessages
@@ -87,13 +88,8 @@ class Pressure:
         with suppress(TimeoutError):
             async with asyncio.timeout(EVERY):
                 await self._measured()
-        tasks = [asyncio.create_task(self._measure_for_ever()), asyncio.create_task(self._listen())]
-        try:
+        async with running(self._measure_for_ever(), self._listen()):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _measure_for_ever(self) -> None:
         while True:

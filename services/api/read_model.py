@@ -15,6 +15,7 @@ from uuid import UUID
 from msgspec import DecodeError, Struct
 
 from libs.common.domain.events import (
+    CANCELLED,
     Envelope,
     JobReplayed,
     Priority,
@@ -28,6 +29,7 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job, apply
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.event_feed import Cursor, EventFeed
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.postgres import Connection, Pool, Statements
@@ -52,7 +54,10 @@ Ended = Callable[[Connection, Job], Awaitable[None]]
 
 
 class Row(Struct, frozen=True):
-    """A job as lists know it. `seq` is the number of its last event; `begun_at` is when its first stage began."""
+    """A job as lists know it. `seq` is the number of its last event; `begun_at` is when its first stage began.
+
+    `stage` is where it is or ended; `error_code` is why it failed, or why its subtitles are missing.
+    """
 
     job_id: UUID
     tenant: str
@@ -65,6 +70,8 @@ class Row(Struct, frozen=True):
     begun_at: datetime | None
     ended_at: datetime | None
     seq: int
+    stage: str | None
+    error_code: str | None
 
 
 def row_of(job: Job, history: Sequence[Envelope], seq: int) -> Row | None:
@@ -84,7 +91,15 @@ def row_of(job: Job, history: Sequence[Envelope], seq: int) -> Row | None:
         next((envelope.at for envelope in history if isinstance(envelope.event, StageStarted)), None),
         job.updated_at if job.is_over else None,
         seq,
+        job.stage,
+        error_code(job),
     )
+
+
+def error_code(job: Job) -> str | None:
+    """Of the job's failure, or of the first optional one; what a client cancelled has none."""
+    failures = [job.failure] if job.failure else job.optional_failures.values()
+    return next((failure.code for failure in failures if failure.code != CANCELLED), None)
 
 
 def ends(states: Sequence[Job]) -> Iterator[Job]:
@@ -162,16 +177,12 @@ class ReadModel:
 
     async def follow(self) -> None:
         """For ever: as the one writer where no other is, else waiting to become it."""
-        while True:
-            try:
-                async with self._store.lease("read model") as ours:
-                    if ours:
-                        await self._follow()
-            except Failure as failure:
-                log.warning("the read model waits", error=failure.message)
-            except Exception:
-                log.exception("the read model broke off; it begins again")
-            await asyncio.sleep(TAKE_OVER)
+        await for_ever("read model", self._lead, every(TAKE_OVER))
+
+    async def _lead(self) -> None:
+        async with self._store.lease("read model") as ours:
+            if ours:
+                await self._follow()
 
     async def _follow(self) -> None:
         while True:

@@ -45,9 +45,10 @@ WHERE type <> 'stage.progress' OR following IS DISTINCT FROM 'stage.progress' OR
 SELECT pg_advisory_xact_lock(hashtextextended('row of ' || job_id, 0)) FROM unnest($1::uuid[]) WITH ORDINALITY AS j (job_id, number) ORDER BY number
 
 -- name: keep
-INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, begun_at, ended_at, seq)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, client = excluded.client, begun_at = excluded.begun_at, ended_at = excluded.ended_at, seq = excluded.seq
+INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, begun_at, ended_at, seq, stage, error_code)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, client = excluded.client, begun_at = excluded.begun_at, ended_at = excluded.ended_at, seq = excluded.seq,
+    stage = excluded.stage, error_code = excluded.error_code
 WHERE job_list.seq <= excluded.seq
 
 -- name: drop

@@ -7,7 +7,8 @@ from litestar.params import FromPath
 from msgspec.structs import replace
 
 from libs.common.domain.causes import cause_for
-from libs.common.domain.events import Envelope, JobReplayed, replay_id
+from libs.common.domain.event_ids import replay_id
+from libs.common.domain.events import Envelope, JobReplayed
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
 from services.api.caller import Caller, Scope, caller_of

@@ -60,20 +60,11 @@ def _needed(stretch: Stretch, picture: Stream, coding: Coding) -> IntArray:
 def _source_of(picture: Stream, needed: Samples) -> OutputTrack:
     track = picture.track
     durations, compositions = timeline(needed.present - needed.present.min(), int(needed.present.max() - needed.present.min()) + 1)
-    samples = OutputSamples(
-        file=np.zeros_like(needed.offset),
-        offset=needed.offset,
-        size=needed.size,
-        duration=durations,
-        composition=compositions,
-        is_sync=needed.is_sync,
-        description=np.ones_like(needed.offset),
-    )
     return OutputTrack(
         handler="vide",
         timescale=track.timescale,
         entries=(picture.entry or b"",),
-        samples=samples,
+        samples=OutputSamples.of(needed, duration=durations, composition=compositions, entry=1),
         matrix=UNTURNED,
         width=track.width,
         height=track.height,

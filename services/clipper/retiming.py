@@ -54,20 +54,11 @@ def _sound(track: Track, end: float) -> OutputTrack:
 def _track(
     handler: str, track: Track, entries: tuple[bytes, ...], durations: IntArray, compositions: IntArray, edit: Edit | None
 ) -> OutputTrack:
-    samples = track.samples
     return OutputTrack(
         handler=handler,
         timescale=track.timescale,
         entries=entries,
-        samples=OutputSamples(
-            file=np.zeros_like(samples.offset),
-            offset=samples.offset,
-            size=samples.size,
-            duration=durations,
-            composition=compositions,
-            is_sync=samples.is_sync,
-            description=samples.description,
-        ),
+        samples=OutputSamples.of(track.samples, duration=durations, composition=compositions),
         matrix=UNTURNED,
         width=track.width,
         height=track.height,

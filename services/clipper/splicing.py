@@ -172,19 +172,12 @@ def _with_keyframes(piece: Piece, held: Held, coding: Coding, entry: bytes | Non
 
 def _audio(sound: Sound, sources: Sources) -> OutputTrack:
     track, samples = sound.stream.track, sound.samples
+    held, unmoved = sources.number(sound.stream.held), np.zeros_like(samples.offset)
     return OutputTrack(
         handler="soun",
         timescale=track.timescale,
         entries=(plain_audio(sound.stream.entry or b""),),
-        samples=OutputSamples(
-            file=np.full_like(samples.offset, sources.number(sound.stream.held)),
-            offset=samples.offset,
-            size=samples.size,
-            duration=samples.duration,
-            composition=np.zeros_like(samples.offset),
-            is_sync=samples.is_sync,
-            description=np.ones_like(samples.offset),
-        ),
+        samples=OutputSamples.of(samples, duration=samples.duration, composition=unmoved, file=held, entry=1),
         matrix=track.matrix,
         width=0,
         height=0,

@@ -12,19 +12,8 @@ from typing import Annotated
 
 import msgspec
 
-from libs.common.domain.events import (
-    AsrFailed,
-    BurnFailed,
-    Envelope,
-    Failed,
-    JobFailed,
-    Priority,
-    StageName,
-    answer_id,
-    decode,
-    encode,
-    type_of,
-)
+from libs.common.domain.event_ids import answer_id
+from libs.common.domain.events import AsrFailed, BurnFailed, Envelope, Failed, JobFailed, Priority, StageName, decode, encode, type_of
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, apply, fold
 from libs.common.domain.subjects import ADVISORIES, CLIPS, durable

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from libs.common.domain.dead_letters import AT_ONCE, DiscardAnswer, Discarded, DiscardRequest, missing
-from libs.common.domain.events import LetterDiscarded, discard_id, type_of
+from libs.common.domain.event_ids import discard_id
+from libs.common.domain.events import LetterDiscarded, type_of
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
 from services.janitor.dead_letters import DeadLetter

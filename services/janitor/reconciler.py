@@ -13,6 +13,7 @@ import msgspec
 from libs.common.domain.events import SUBJECTS, Envelope, Priority, decode, type_of
 from libs.common.domain.job import Job, fold
 from libs.common.domain.subjects import CLIPS, subject_for
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import JetStreamBus
@@ -22,7 +23,7 @@ from libs.common.runtime.telemetry import logger
 from services.janitor.lost import Lost, Waiting
 from services.janitor.metrics import RECONCILED
 from services.janitor.overdue import Deadlines, overdue
-from services.janitor.schedule import alone, every
+from services.janitor.schedule import alone
 from services.janitor.settings import JanitorSettings
 
 log = logger(__name__)
@@ -39,7 +40,7 @@ async def reconcile(settings: JanitorSettings, c: Connections) -> None:
     deadlines = Deadlines(queued=settings.reconcile_queued_sec, attempt=settings.clip_max_runtime_sec, margin=settings.reconcile_margin_sec)
     most = ceiling(settings.worker_queue_high_watermark)
     look = alone(c.store, "reconciler", lambda: mend_all(c.store, c.bus, deadlines, datetime.now(UTC), most=most))
-    await every(settings.reconcile_every_sec, look, c.health)
+    await for_ever("reconciler", look, every(settings.reconcile_every_sec, c.health))
 
 
 def ceiling(watermark: int) -> int:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from libs.common.domain.dead_letters import AT_ONCE, Refused, ReplayAnswer, Replayed, ReplayRequest, missing
-from libs.common.domain.events import JobReplayed, replay_id, type_of
+from libs.common.domain.event_ids import replay_id
+from libs.common.domain.events import JobReplayed, type_of
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import JetStreamBus

@@ -3,22 +3,23 @@
 An expired job leaves job.expired behind, so that it answers 410 for as long again as it was kept; then that goes too.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, expiry_id, type_of
+from libs.common.domain.event_ids import expiry_id
+from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, type_of
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job, fold
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.service import Connections
 from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED, logger
 from services.janitor.metrics import EXPIRED_JOBS, EXPIRED_UPLOADS
-from services.janitor.schedule import alone, every
+from services.janitor.schedule import alone, in_batches
 from services.janitor.settings import JanitorSettings
 
 log = logger(__name__)
@@ -27,7 +28,7 @@ log = logger(__name__)
 async def retire(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time cleans up, for ever."""
     retention = Retention(c.store, c.objects, settings)
-    await every(settings.retention_every_sec, alone(c.store, "retention", retention.clean_up), c.health)
+    await for_ever("retention", alone(c.store, "retention", retention.clean_up), every(settings.retention_every_sec, c.health))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,7 @@ class Retention:
 
     async def clean_up(self) -> None:
         """Batch after batch while they are full and go away; then the uploads."""
-        size = self.settings.cleanup_batch_size
-        while await self.clean_batch() == size:
-            await asyncio.sleep(self.settings.cleanup_pause_ms / 1000)
+        await in_batches(self.clean_batch, self.settings)
         await self.clean_uploads()
 
     async def clean_batch(self) -> int:

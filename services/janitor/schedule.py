@@ -1,30 +1,12 @@
-"""When the janitor's sweeps run: again and again, some of them by one janitor at a time, and soon after an outage."""
+"""How sweeps are run: by one janitor of many, and a batch after the other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from libs.common.domain.failures import Failure
 from libs.common.runtime.event_store import EventStore
-from libs.common.runtime.health import Health
-from libs.common.runtime.telemetry import logger
+from services.janitor.settings import JanitorSettings
 
-log = logger(__name__)
 Sweep = Callable[[], Awaitable[object]]
-RECOVERY = 2.0
-"""Seconds that the others get after an outage to go on by themselves before we look at what they lost."""
-
-
-async def every(seconds: float, sweep: Sweep, health: Health) -> None:
-    """Run the sweep for ever. A dependency's outage ends it early; the next one comes shortly after the recovery."""
-    while True:
-        try:
-            await sweep()
-            await asyncio.sleep(seconds)
-        except Failure as failure:
-            log.warning("sweep broken off", error=failure.message)
-            while failure.outage and not await health.check(failure.outage):
-                await asyncio.sleep(1)
-            await asyncio.sleep(min(seconds, RECOVERY))
 
 
 def alone(store: EventStore, name: str, sweep: Sweep) -> Sweep:
@@ -36,3 +18,9 @@ def alone(store: EventStore, name: str, sweep: Sweep) -> Sweep:
                 await sweep()
 
     return run
+
+
+async def in_batches(batch: Callable[[], Awaitable[int]], settings: JanitorSettings) -> None:
+    """Batch after batch, each giving the number of what is gone, while they are full and all of it goes."""
+    while await batch() == settings.cleanup_batch_size:
+        await asyncio.sleep(settings.cleanup_pause_ms / 1000)

@@ -3,18 +3,18 @@
 Objects that no row names go too: what a resolver uploaded before it died.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from libs.common.domain.failures import Failure
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.object_store import Bucket
 from libs.common.runtime.service import Connections
 from libs.common.runtime.source_cache import SourceCache, Spent, open_source_cache
 from libs.common.runtime.telemetry import logger
 from services.janitor.metrics import CACHED_SOURCES_EXPIRED
-from services.janitor.schedule import alone, every
+from services.janitor.schedule import alone, in_batches
 from services.janitor.settings import JanitorSettings
 
 log = logger(__name__)
@@ -28,7 +28,7 @@ async def evict_sources(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time empties the source cache of what is old, for ever."""
     async with open_source_cache(settings.database_url.reveal(), holder=settings.worker, connections=1) as cache:
         eviction = Eviction(cache, c.objects.sources, settings)
-        await every(settings.retention_every_sec, alone(c.store, "source cache", eviction.clean_up), c.health)
+        await for_ever("source cache", alone(c.store, "source cache", eviction.clean_up), every(settings.retention_every_sec, c.health))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,7 @@ class Eviction:
 
     async def clean_up(self) -> None:
         """Batch after batch while they are full and go away; then the orphans."""
-        size = self.settings.cleanup_batch_size
-        while await self.clean_batch() == size:
-            await asyncio.sleep(self.settings.cleanup_pause_ms / 1000)
+        await in_batches(self.clean_batch, self.settings)
         await self.clean_orphans()
 
     async def clean_batch(self) -> int:

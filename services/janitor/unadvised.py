@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from libs.common.domain.events import SUBJECTS, Priority, StageName
 from libs.common.domain.subjects import durable, subject_for
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import Depth
 from libs.common.runtime.telemetry import logger
 from services.janitor.advisories import Rescue, one_of_many
-from services.janitor.schedule import alone, every
+from services.janitor.schedule import alone
 from services.janitor.settings import JanitorSettings
 
 log = logger(__name__)
@@ -24,7 +25,7 @@ async def rescue_given_up(settings: JanitorSettings, c: Connections) -> None:
         await unadvised.look()  # first: without its stream the other one fails
         await rescue.heed_all()
 
-    await every(settings.advisories_every_sec, alone(c.store, "advisories", look), c.health)
+    await for_ever("rescue", alone(c.store, "advisories", look), every(settings.advisories_every_sec, c.health))
 
 
 @dataclass(slots=True)

@@ -3,20 +3,20 @@
 Multipart uploads that no row names go too: what a process began and died of. Objects without a row are retention's.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from libs.common.domain.failures import Failure
+from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.client_uploads import LIFE, Unfinished
 from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.postgres import Statements
 from libs.common.runtime.service import Connections
 from libs.common.runtime.telemetry import logger
 from services.janitor.metrics import ABANDONED_UPLOADS, UPLOAD_RECORDS_REMOVED
-from services.janitor.schedule import alone, every
+from services.janitor.schedule import alone, in_batches
 from services.janitor.settings import JanitorSettings
 
 log = logger(__name__)
@@ -29,7 +29,7 @@ OURS = ("uploads/", "sources/", "results/")
 async def sweep_uploads(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time sweeps, for ever."""
     sweep = UploadSweep(Statements(c.pool, "upload_sweep.sql", "services.janitor"), c.objects, settings)
-    await every(settings.retention_every_sec, alone(c.store, "uploads", sweep.clean_up), c.health)
+    await for_ever("uploads", alone(c.store, "uploads", sweep.clean_up), every(settings.retention_every_sec, c.health))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,7 @@ class UploadSweep:
 
     async def clean_up(self) -> None:
         """Batch after batch while they are full and go away; then what no row names."""
-        size = self.settings.cleanup_batch_size
-        while await self.clean_batch() == size:
-            await asyncio.sleep(self.settings.cleanup_pause_ms / 1000)
+        await in_batches(self.clean_batch, self.settings)
         for bucket in (self.objects.sources, self.objects.results):
             await self.abort_abandoned(bucket)
 

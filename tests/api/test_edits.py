@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from libs.common.domain.edits import EditedCue, EditedTranscript, decode_edit
+from libs.common.domain.event_ids import replay_id
 from libs.common.domain.events import (
     AnyEvent,
     AsrFailed,
@@ -19,7 +20,6 @@ from libs.common.domain.events import (
     StageName,
     decode,
     encode,
-    replay_id,
 )
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import fold

@@ -10,7 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from libs.common.domain.events import JobCancelled, JobExpired, JobFailed, JobReplayed, StageName, StageProgress, replay_id
+from libs.common.domain.event_ids import replay_id
+from libs.common.domain.events import JobCancelled, JobExpired, JobFailed, JobReplayed, StageName, StageProgress
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.settings import Secret

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from libs.common.domain.event_ids import request_id
 from libs.common.domain.events import (
     AsrFailed,
     ClipsRequested,
@@ -18,7 +19,6 @@ from libs.common.domain.events import (
     StageName,
     StageProgress,
     decode,
-    request_id,
 )
 from libs.common.domain.failures import HINTS, Code
 from libs.common.domain.values import Notice

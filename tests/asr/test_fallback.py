@@ -27,7 +27,7 @@ from tests.asr.recordings import BECKETT, word_error_rate
 from tests.asr.settings import asr_settings
 from tests.asr.sounds import spoken
 from tests.builders import history, ready, requested, transcribed, uploaded
-from tests.runtime.test_stage import Desk
+from tests.runtime.desk import Desk
 
 ENGLISH = Wish("en")
 

@@ -22,7 +22,7 @@ from tests.asr.recordings import BECKETT
 from tests.asr.settings import asr_settings
 from tests.asr.sounds import spoken, tone
 from tests.builders import history, ready, requested, transcribed, uploaded
-from tests.runtime.test_stage import Desk
+from tests.runtime.desk import Desk
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.media import BAR_ROWS, BLOCK, FFMPEG, RATE
+from tests.media import BAR_ROWS, BLOCK, FFMPEG, RATE, told
 
 CROP_WIDTH, CROP_HEIGHT = 152, 88
 """Of every picture the part that is compared: also of those a little smaller, for odd sizes."""
@@ -144,6 +144,14 @@ def _tags(path: Path) -> dict[str, object]:
         light = {side.type.name: bytes(side) for side in frame.side_data if side.type.name in HDR}
         told = {name: code for name, code in colours.items() if code not in UNSPECIFIED}
         return {**told, **light, "is_full_range": int(frame.color_range) == FULL_RANGE}
+
+
+def pixels(path: Path, second: float = 0.5) -> NDArray[np.int16]:
+    """The picture shown then, as rows of red, green and blue."""
+    width, height = map(int, told(path, "stream=width,height", "-select_streams", "v")[0].split(","))
+    output = ("-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    shown = run([FFMPEG, "-v", "error", "-ss", str(second), "-i", str(path), *output])
+    return np.frombuffer(shown.stdout, np.uint8).reshape(height, width, 3).astype(np.int16)
 
 
 def boxes(path: Path) -> Iterator[tuple[str, int]]:

@@ -8,6 +8,7 @@ import pytest
 
 from libs.common.domain.failures import Code, Failure
 from tests import media
+from tests.clipper.playing import pixels
 from tests.clipper.running import Clipper
 
 JSON = b"""{"language": "en", "duration": 3.0, "words": [], "cues": [{"start": 1.0, "end": 2.0, "direction": "ltr", "lines": ["HH HH"],
@@ -114,24 +115,7 @@ def gray_clip(path: Path, *, size: str = "640x360", more: tuple[str, ...] = ()) 
 
 def lit_at(path: Path, second: float) -> float:
     """Where from the left the yellow of the picture is, in the middle, of 640 pixels."""
-    command = [
-        media.FFMPEG,
-        "-v",
-        "error",
-        "-ss",
-        str(second),
-        "-i",
-        str(path),
-        "-frames:v",
-        "1",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-",
-    ]
-    raw = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
-    picture = np.frombuffer(raw, np.uint8).reshape(360, 640, 3)
+    picture = pixels(path, second)
     return float(np.nonzero((picture[..., 0] > 200) & (picture[..., 2] < 110))[1].mean())
 
 

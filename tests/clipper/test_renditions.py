@@ -1,6 +1,5 @@
 """Renditions of real clips: decoded, counted, looked at and listened to."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,36 +8,13 @@ from numpy.typing import NDArray
 
 from tests import media
 from tests.builders import requested
-from tests.clipper.playing import held_in
+from tests.clipper.playing import held_in, pixels
 from tests.clipper.running import Clipped, Clipper
 from tests.clipper.test_burning import PQ
 from tests.clipper.test_cutting import times_of
 
 IN_STEP = 0.020
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-def pixels(path: Path, second: float = 0.5) -> NDArray[np.int16]:
-    """The picture shown then, as rows of red, green and blue."""
-    width, height = map(int, media.told(path, "stream=width,height", "-select_streams", "v")[0].split(","))
-    command = [
-        media.FFMPEG,
-        "-v",
-        "error",
-        "-ss",
-        str(second),
-        "-i",
-        str(path),
-        "-frames:v",
-        "1",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-",
-    ]
-    raw = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
-    return np.frombuffer(raw, np.uint8).reshape(height, width, 3).astype(np.int16)
 
 
 def is_near(pixel: NDArray[np.int16], colour: tuple[int, int, int]) -> bool:

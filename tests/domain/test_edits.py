@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from libs.common.domain.causes import cause_for
 from libs.common.domain.edits import EditedCue, EditedTranscript, decode_edit, edit_key, edit_source, encode_edit, is_edit
-from libs.common.domain.events import AnyEvent, AsrFailed, BurnFailed, Envelope, JobReplayed, StageName, StageProgress, replay_id
+from libs.common.domain.event_ids import replay_id
+from libs.common.domain.events import AnyEvent, AsrFailed, BurnFailed, Envelope, JobReplayed, StageName, StageProgress
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, apply, fold
 from tests.builders import burned, envelope, history, ready, requested, retried, started, transcribed, uploaded

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.domain.events import CONSUMES, SUBJECTS, AnyEvent, StageName, answer_id, decode, encode, is_known, replay_id, type_of
+from libs.common.domain.event_ids import answer_id, replay_id
+from libs.common.domain.events import CONSUMES, SUBJECTS, AnyEvent, StageName, decode, encode, is_known, type_of
 from tests.builders import envelope, ready, requested, uploaded
 
 

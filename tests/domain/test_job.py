@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.domain.causes import cause_for
+from libs.common.domain.event_ids import answer_id, replay_id, request_id
 from libs.common.domain.events import (
     AsrFailed,
     BurnFailed,
@@ -16,9 +17,6 @@ from libs.common.domain.events import (
     JobReplayed,
     StageName,
     StageProgress,
-    answer_id,
-    replay_id,
-    request_id,
 )
 from libs.common.domain.failures import HINTS, Code
 from libs.common.domain.job import Job, apply, fold

@@ -14,7 +14,8 @@ from msgspec import structs
 from libs.common.domain.causes import cause_for
 from libs.common.domain.dead_letters import ReplayRequest
 from libs.common.domain.edits import edit_source
-from libs.common.domain.events import Envelope, JobReplayed, StageName, replay_id
+from libs.common.domain.event_ids import replay_id
+from libs.common.domain.events import Envelope, JobReplayed, StageName
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
 from libs.common.domain.subjects import CLIPS, DLQ

@@ -1,4 +1,4 @@
-"""One janitor at a time, whoever dies; sweeps go on after an outage; the queues are measured."""
+"""One janitor at a time, whoever dies; the queues are measured."""
 
 import asyncio
 import sys
@@ -10,12 +10,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.common.domain.events import Priority, StageName
-from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.event_store import open_event_store
 from services.janitor.queues import measure
-from services.janitor.schedule import alone, every
+from services.janitor.schedule import alone
 from tests.builders import ready, requested
-from tests.fakes import Switch, healthy
 from tests.janitor.conftest import World
 from tests.janitor.steps import dead_letter, job_with, lane, until
 
@@ -80,29 +78,6 @@ async def test_a_holder_that_is_killed_gives_its_lease_up(servers: dict[str, str
         holder.kill()
         await holder.wait()
         assert await until(is_free)
-
-
-async def test_a_sweep_broken_off_by_an_outage_comes_again_when_the_dependency_answers() -> None:
-    failure = Failure(Code.RETRYABLE_ERROR, "gone", outage="nats")
-    nats, runs, done = Switch(lambda: failure), 0, asyncio.Event()
-    nats.is_on = False
-
-    async def sweep() -> None:
-        nonlocal runs
-        runs += 1
-        if not nats.is_on:
-            raise failure
-        done.set()
-
-    task = asyncio.create_task(every(0.01, sweep, healthy(nats=nats.ping)))
-    try:
-        await asyncio.wait_for(nats.asked.wait(), 5)
-        assert runs == 1
-        nats.is_on = True
-        await asyncio.wait_for(done.wait(), 5)
-        assert runs == 2
-    finally:
-        task.cancel()
 
 
 async def test_the_queues_are_measured_by_stage_and_lane(world: World) -> None:

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from libs.common.domain.events import Envelope, JobExpired, JobReplayed, StageName, StageProgress, encode, replay_id
+from libs.common.domain.event_ids import replay_id
+from libs.common.domain.events import Envelope, JobExpired, JobReplayed, StageName, StageProgress, encode
 from libs.common.domain.failures import Failure
 from libs.common.domain.values import Notice
 from libs.common.runtime.embedded import LocalServers

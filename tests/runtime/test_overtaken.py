@@ -16,7 +16,7 @@ from libs.common.runtime.context import Context
 from libs.common.runtime.liveness import Overtaken, while_wanted
 from tests.builders import envelope, retried, started, uploaded
 from tests.fakes import NOW, MemoryDelivery
-from tests.runtime.test_stage import CLIPPER, Desk
+from tests.runtime.desk import CLIPPER, Desk
 
 
 class Endless:

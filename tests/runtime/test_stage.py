@@ -21,85 +21,13 @@ from libs.common.domain.events import (
     JobReplayed,
     SourceReady,
     StageName,
-    StageProgress,
-    StageRetried,
     StageStarted,
-    type_of,
 )
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.job import fold
-from libs.common.runtime import liveness
 from libs.common.runtime.context import Context
-from libs.common.runtime.liveness import heartbeat
-from libs.common.runtime.settings import CommonSettings, Secret
-from libs.common.runtime.stage import Stage, World, process
 from tests.builders import envelope, history, ready, requested, retried, started, uploaded
-from tests.fakes import NOW, MemoryBus, MemoryDelivery, MemoryEventStore, Switch, healthy
-
-CLIPPER = StageName.CLIPPER
-Handler = Callable[[SourceReady, Context[Any, Any]], Awaitable[ClipUploaded]]
-
-
-class Desk:
-    """A stage with its world, and one job whose source is ready."""
-
-    def __init__(self, tmp_path: Path, handle: Handler | None = None, patience: float = 30, **stage: Any) -> None:
-        self.store, self.bus = MemoryEventStore(), MemoryBus()
-        self.postgres = Switch(lambda: Failure(Code.RETRYABLE_ERROR, "away", outage="postgres"))
-        settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), scratch_dir=tmp_path, queue_ack_wait_sec=patience)
-        self.world = World(
-            store=self.store,
-            bus=self.bus,  # type: ignore[arg-type]
-            objects=None,  # type: ignore[arg-type]
-            health=healthy(postgres=self.postgres.ping),
-            settings=settings,
-            now=lambda: NOW,
-            chance=lambda: 0.5,
-        )
-        self.calls = 0
-        self.handle = handle or self.cut
-        given = {"name": CLIPPER, "consumes": SourceReady, "handle": self.counted}
-        self.stage: Stage[SourceReady] = Stage(**given | stage)
-        self.events = history(requested(), ready())
-        self.store.rows += self.events
-
-    async def counted(self, event: SourceReady, ctx: Context[Any, Any]) -> ClipUploaded:
-        self.calls += 1
-        return await self.handle(event, ctx)
-
-    @staticmethod
-    async def cut(_event: SourceReady, _ctx: Context[Any, Any]) -> ClipUploaded:
-        return uploaded()
-
-    @property
-    def cause(self) -> Envelope:
-        return self.events[1]
-
-    @property
-    def job(self) -> Any:
-        return fold(self.store.rows)
-
-    @property
-    def types(self) -> list[str]:
-        """What the stage added to the history."""
-        return [type_of(row.event) for row in self.store.rows[2:]]
-
-    async def deliver(self, delivery: MemoryDelivery | None = None) -> MemoryDelivery:
-        delivery = delivery or MemoryDelivery.of(self.cause)
-        await process(self.stage, self.world, delivery)
-        return delivery
-
-
-def failing(*failures: Exception) -> Handler:
-    """A handler that raises these in turn and then succeeds."""
-    left = list(failures)
-
-    async def handle(_event: SourceReady, _ctx: Context[Any, Any]) -> ClipUploaded:
-        if left:
-            raise left.pop(0)
-        return uploaded()
-
-    return handle
+from tests.fakes import MemoryDelivery
+from tests.runtime.desk import CLIPPER, Desk, failing
 
 
 async def test_an_answer_is_written_published_and_acked(tmp_path: Path) -> None:
@@ -246,40 +174,6 @@ async def test_our_own_plumbing_breaking_leaves_the_message_alone(tmp_path: Path
     assert desk.job.answer_to(CLIPPER, 1) is not None
 
 
-async def test_an_outage_holds_the_message_and_costs_no_attempt(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, failing(*[Failure(Code.STORAGE_UNAVAILABLE, "away", outage="postgres")] * 2))
-    desk.postgres.is_on = False
-    work = asyncio.create_task(desk.deliver())
-    await desk.postgres.asked.wait()
-    assert not work.done()
-    desk.postgres.is_on = True
-    assert (await work).did == ["ack"]
-    assert desk.types == ["stage.started", "clip.uploaded"]
-    assert desk.calls == 3
-
-
-async def test_an_outage_that_comes_again_and_again_costs_no_attempt_either(tmp_path: Path) -> None:
-    left = 7
-
-    async def flapping(_event: SourceReady, _ctx: Context[Any, Any]) -> ClipUploaded:
-        nonlocal left
-        left -= 1
-        if left:
-            desk.postgres.returns_when_asked()
-            raise Failure(Code.STORAGE_UNAVAILABLE, "away", outage="postgres")
-        return uploaded()
-
-    desk = Desk(tmp_path, flapping)
-    assert (await desk.deliver()).did == ["ack"]
-    assert desk.types == ["stage.started", "clip.uploaded"]
-
-
-async def test_a_failure_that_calls_itself_an_outage_while_all_is_well_is_charged_in_the_end(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, failing(*[Failure(Code.STORAGE_UNAVAILABLE, "this key", outage="s3")] * 99))
-    assert (await desk.deliver()).did == ["nak"]
-    assert isinstance(desk.store.rows[-1].event, StageRetried)
-
-
 async def test_a_stopped_worker_hands_its_message_back_uncharged(tmp_path: Path) -> None:
     working = asyncio.Event()
 
@@ -298,38 +192,6 @@ async def test_a_stopped_worker_hands_its_message_back_uncharged(tmp_path: Path)
     assert (delivery.did, delivery.delay) == (["nak"], 0)
     assert desk.job.attempts_of(CLIPPER, 1) == 0
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_work_that_takes_too_long_is_ended_and_tried_again(tmp_path: Path) -> None:
-    async def endless(_event: SourceReady, _ctx: Context[Any, Any]) -> ClipUploaded:
-        await asyncio.Event().wait()
-        return uploaded()
-
-    desk = Desk(tmp_path, endless)
-    impatient = msgspec.structs.replace(desk.world.settings, clip_max_runtime_sec=0)
-    object.__setattr__(desk.world, "settings", impatient)
-    assert (await desk.deliver()).did == ["nak"]
-    assert "time limit" in desk.store.rows[-1].event.message  # type: ignore[union-attr]
-
-
-async def chatty(_event: SourceReady, ctx: Context[Any, Any]) -> ClipUploaded:
-    for n in (1, 5, 3, 8, 8, 20):
-        await ctx.progress(n / 10)
-    return uploaded()
-
-
-async def progress_of(desk: Desk) -> list[float]:
-    await desk.deliver()
-    return [row.event.progress for row in desk.store.rows if isinstance(row.event, StageProgress)]
-
-
-async def test_work_that_is_soon_done_writes_no_progress(tmp_path: Path) -> None:
-    assert await progress_of(Desk(tmp_path, chatty)) == []
-
-
-async def test_progress_never_goes_backwards_nor_beyond_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "PROGRESS_EVERY", 0.0)
-    assert await progress_of(Desk(tmp_path, chatty)) == [0.1, 0.5, 0.8, 1.0]
 
 
 async def test_the_scratch_folder_is_private_and_gone_afterwards(tmp_path: Path) -> None:
@@ -380,18 +242,3 @@ async def test_a_start_is_an_event_with_attempt_and_worker(tmp_path: Path) -> No
     start = desk.store.rows[2].event
     assert isinstance(start, StageStarted)
     assert (start.attempt, start.worker) == (1, desk.world.settings.worker)
-
-
-async def test_the_heart_beats_while_the_work_goes_on() -> None:
-    delivery = MemoryDelivery(b"")
-    beaten = asyncio.Event()
-
-    async def beat() -> None:
-        delivery.did.append("in_progress")
-        if len(delivery.did) == 3:
-            beaten.set()
-
-    delivery.in_progress = beat  # type: ignore[method-assign]
-    async with heartbeat(delivery, 0.001 * 3):
-        await asyncio.wait_for(beaten.wait(), 5)
-    assert delivery.did == ["in_progress"] * len(delivery.did)

@@ -1,7 +1,9 @@
 """What a stage of a job should be working on: the message to publish again when it is lost, or when the job runs anew from there."""
 
-from libs.common.domain.events import Envelope, StageName, answer_id, request_id
+from libs.common.domain.event_ids import answer_id, request_id
+from libs.common.domain.events import Envelope, StageName
 from libs.common.domain.job import Job
+from libs.common.domain.progress import stages_of
 
 
 def cause_for(job: Job, stage: StageName) -> Envelope | None:
@@ -26,3 +28,8 @@ def cause_for(job: Job, stage: StageName) -> Envelope | None:
         traceparent=job.traceparent,
         event=cause,
     )
+
+
+def is_reached(job: Job, stage: StageName) -> bool:
+    """Whether the job needs the stage, and has what it works on: a body that an operator publishes by hand may be of another time."""
+    return job.requested is not None and stage in stages_of(job.requested) and cause_for(job, stage) is not None

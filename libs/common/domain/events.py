@@ -6,7 +6,7 @@ An event that travels between services has its subject's name; the others are wr
 import re
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
@@ -262,30 +262,6 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def followed_by(self, event: AnyEvent, *, event_id: UUID, at: datetime) -> "Envelope":
         """The same job's next envelope, in the same run."""
         return msgspec.structs.replace(self, event=event, id=event_id, at=at)
-
-
-def request_id(job_id: UUID) -> UUID:
-    return uuid5(job_id, "requested")
-
-
-def answer_id(job_id: UUID, stage: StageName, run: int) -> UUID:
-    return uuid5(job_id, f"{stage}:{run}")
-
-
-def cancel_id(job_id: UUID, run: int) -> UUID:
-    return uuid5(job_id, f"cancelled:{run}")
-
-
-def replay_id(job_id: UUID, run: int) -> UUID:
-    return uuid5(job_id, f"replayed:{run}")
-
-
-def expiry_id(job_id: UUID) -> UUID:
-    return uuid5(job_id, "expired")
-
-
-def discard_id(job_id: UUID, source: str) -> UUID:
-    return uuid5(job_id, f"discarded:{source}")
 
 
 _decoder = msgspec.json.Decoder(Envelope)

@@ -94,6 +94,11 @@ class Health:
         self.pulses[name] = pulse
         DEPENDENCY_UP.labels(name).set(pulse.up)
 
+    async def until_answers(self, name: str) -> None:
+        """Return when this dependency does: at once when it isn't one of ours."""
+        while name in self._pings and not await self.check(name):
+            await asyncio.sleep(1.0)
+
     async def until_up(self, *, suspect: str | None = None) -> bool:
         """Return when every dependency answers: at once if all did when they were last asked, and the suspect does now.
 

@@ -5,7 +5,7 @@ Nothing here waits for a server: a service starts while its dependencies are awa
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ import uvloop
 
 from libs.common.domain.events import Priority
 from libs.common.runtime import fault_points, streams, telemetry
+from libs.common.runtime.background import Step, every, for_ever, running
 from libs.common.runtime.event_store import PostgresEventStore
 from libs.common.runtime.health import Health, Ping
 from libs.common.runtime.health_port import health_port
@@ -31,6 +32,7 @@ from libs.common.runtime.world import Stage, World
 log = telemetry.logger(__name__)
 S = TypeVar("S", bound=CommonSettings)
 RESTART_PAUSE = 2.0
+"""Seconds; a task that is over is begun again too."""
 POOL = 10
 """Connections to Postgres, at most, of one process."""
 
@@ -58,11 +60,8 @@ async def connections(settings: CommonSettings, name: str, *, needed: Collection
         bus = await stack.enter_async_context(opened)
         objects = await stack.enter_async_context(open_object_store(settings))
         health = Health({"postgres": store.ping, "nats": partial(_ping, bus, settings.monitors), "s3": objects.ping}, needed=needed)
-        watching = asyncio.create_task(health.watch())
-        try:
+        async with running(health.watch()):
             yield Connections(pool=pool, store=store, bus=bus, objects=objects, health=health)
-        finally:
-            watching.cancel()
 
 
 async def _ping(bus: JetStreamBus, monitors: Sequence[str]) -> None:
@@ -102,15 +101,15 @@ async def _run_stages(
         world = World(store=c.store, bus=c.bus, objects=c.objects, health=c.health, settings=settings, tools=tools)
         scratch = ScratchRoom(settings)
         places = {stage.name: Places(stage, settings, scratch) for stage in stages}
-        tasks: list[partial[Any]] = [
-            partial(scratch.watch, c.health),
-            partial(send_reports, c.bus.client, settings.worker, scratch, places),
-            *([partial(beside, settings, c, tools)] if beside else []),
-        ]
-        async with _running(tasks, c.health), asyncio.TaskGroup() as running:
+        tasks: dict[str, Step] = {
+            "scratch": partial(scratch.watch, c.health),
+            "reports": partial(send_reports, c.bus.client, settings.worker, scratch, places),
+            **({beside.__name__: partial(beside, settings, c, tools)} if beside else {}),
+        }
+        async with _lasting(tasks, c.health), asyncio.TaskGroup() as working:
             for stage in stages:
                 lanes = {priority: streams.lane(c.bus, settings, stage.name, priority) for priority in Priority}
-                running.create_task(run_stage(stage, world, lanes, stopping, places[stage.name]))
+                working.create_task(run_stage(stage, world, lanes, stopping, places[stage.name]))
     log.info("stopped")
 
 
@@ -125,31 +124,14 @@ async def _run_tasks(name: str, tasks: Sequence[Callable[[S, Connections], Await
     async with connections(settings, name) as c, health_port(settings, c.health):
         if not await settle_streams(settings, c, stopping):
             return
-        async with _running([partial(task, settings, c) for task in tasks], c.health):
+        async with _lasting({task.__name__: partial(task, settings, c) for task in tasks}, c.health):
             await stopping.wait()
     log.info("stopped")
 
 
-@asynccontextmanager
-async def _running(tasks: Iterable[partial[Awaitable[None]]], health: Health) -> AsyncIterator[None]:
+def _lasting(tasks: Mapping[str, Step], health: Health) -> AbstractAsyncContextManager[None]:
     """The tasks run while inside."""
-    running = [asyncio.create_task(_for_ever(task, health)) for task in tasks]
-    try:
-        yield
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-async def _for_ever(task: partial[Awaitable[None]], health: Health) -> None:
-    while True:
-        await health.until_up()
-        try:
-            await task()
-        except Exception:
-            log.exception("task broke; it begins again", task=getattr(task.func, "__name__", str(task.func)))
-        await asyncio.sleep(RESTART_PAUSE)
+    return running(*(for_ever(name, task, every(RESTART_PAUSE, health)) for name, task in tasks.items()))
 
 
 async def settle_streams(settings: CommonSettings, c: Connections, stopping: asyncio.Event) -> bool:

@@ -13,26 +13,19 @@ from uuid import UUID, uuid4
 import msgspec
 from structlog.contextvars import bound_contextvars
 
-from libs.common.domain.events import (
-    Answer,
-    AnyEvent,
-    Envelope,
-    Failed,
-    JobReplayed,
-    answer_id,
-    decode,
-    replay_id,
-    type_of,
-)
+from libs.common.domain.causes import is_reached
+from libs.common.domain.event_ids import answer_id, replay_id
+from libs.common.domain.events import Answer, AnyEvent, Envelope, Failed, JobReplayed, decode, type_of
 from libs.common.domain.failures import Code, Failure, classify
 from libs.common.domain.job import Job, apply, fold
 from libs.common.domain.retry import Advance, Defer, GiveUp, Ignore, Leave, TryLater, Verdict, never_ended, verdict_on
 from libs.common.domain.subjects import CLIPS
 from libs.common.runtime import telemetry
 from libs.common.runtime.attempt import Attempt
+from libs.common.runtime.bus import Delivery
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.full_streams import LETTERS_PAUSE, pass_on
-from libs.common.runtime.jetstream import Delivery, StreamFull
+from libs.common.runtime.jetstream import StreamFull
 from libs.common.runtime.liveness import Hold, Overtaken, heartbeat
 from libs.common.runtime.outages import through_outages
 from libs.common.runtime.world import Stage, World
@@ -137,6 +130,8 @@ class Work:
             return Ignore("failed already") if isinstance(answer.event, Failed) else Advance(answer)
         if self.job.is_over or self.cause.run != self.job.run:
             return Ignore(f"job is {self.job.status}")
+        if self.delivery.is_by_hand and not is_reached(self.job, self.stage.name):
+            return Ignore("the job does not ask for this now")
         self.decided = await self.work_verdict(last=last)
         return self.decided
 

@@ -12,6 +12,7 @@ import prometheus_client as metrics
 from msgspec import UNSET
 
 from libs.common.domain.failures import Failure
+from libs.common.runtime.background import for_ever, running
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.telemetry import logger
 from services.api.webhooks.attempts import Attempt, Outcome, State, Trouble, verdict_on
@@ -58,28 +59,19 @@ class Sender:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Send while inside; then what is under way is given a moment to end."""
-        looking = asyncio.create_task(self._look_for_ever())
         try:
-            yield
+            async with running(for_ever("webhooks", self._look, self._next)):
+                yield
         finally:
-            looking.cancel()
-            await asyncio.wait([looking])
             await self.settled(LAST_SENDS)
             await self._break_off()
 
-    async def _look_for_ever(self) -> None:
-        while True:
-            try:
-                while await self.turn():
-                    pass
-                await self.upkeep()
-            except Failure as failure:
-                log.warning("webhooks wait", error=failure.message)
-            except Exception:
-                log.exception("webhooks wait")
-            await self._next()
+    async def _look(self) -> None:
+        while await self.turn():
+            pass
+        await self.upkeep()
 
-    async def _next(self) -> None:
+    async def _next(self, _broke: Exception | None) -> None:
         """When a place is free again, or something may have become due."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from services.clipper.mp4.edits import Edit
-from services.clipper.mp4.sample_table import IntArray, Mask
+from services.clipper.mp4.sample_table import IntArray, Mask, Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,6 +23,19 @@ class OutputSamples:
     is_sync: Mask
     description: IntArray
     """Which sample entry, from 1."""
+
+    @classmethod
+    def of(cls, samples: Samples, *, duration: IntArray, composition: IntArray, file: int = 0, entry: int | None = None) -> "OutputSamples":
+        """Those of one input, as they lie there. `entry` is for all of them, where they don't keep their own."""
+        return cls(
+            file=np.full_like(samples.offset, file),
+            offset=samples.offset,
+            size=samples.size,
+            duration=duration,
+            composition=composition,
+            is_sync=samples.is_sync,
+            description=samples.description if entry is None else np.full_like(samples.description, entry),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -7,20 +7,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from libs.common.domain.causes import cause_for
-from libs.common.domain.events import (
-    SUBJECTS,
-    Envelope,
-    JobCancelled,
-    JobReplayed,
-    Priority,
-    StageName,
-    cancel_id,
-    decode,
-    encode,
-    replay_id,
-    request_id,
-    type_of,
-)
+from libs.common.domain.event_ids import cancel_id, replay_id, request_id
+from libs.common.domain.events import SUBJECTS, Envelope, JobCancelled, JobReplayed, Priority, StageName, decode, encode, type_of
 from libs.common.domain.subjects import ADVISORIES, CLIPS, subject_for
 from services.api.intake import Intake
 from services.janitor.advisories import Rescue

@@ -1,0 +1,67 @@
+"""What goes on beside a process's own work for as long as it lives: steps that are begun again for ever, whatever ends them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+from libs.common.domain.failures import Failure
+from libs.common.runtime.health import Health
+from libs.common.runtime.telemetry import logger
+
+log = logger(__name__)
+Step = Callable[[], Awaitable[object]]
+Pause = Callable[[Exception | None], Awaitable[object]]
+"""Returns when the next step is to begin; it is given what the last one raised."""
+RECOVERY = 2.0
+"""Seconds from an outage's end to the next step, at most: the others go on by themselves before we look at what they lost."""
+
+
+async def for_ever(name: str, step: Step, pause: Pause) -> NoReturn:
+    """Step, pause, step … until cancelled. What a step raises is logged with its name, a Failure in one line."""
+    while True:
+        await pause(await _broke(name, step))
+
+
+async def _broke(name: str, step: Step) -> Exception | None:
+    try:
+        await step()
+    except Failure as failure:
+        log.warning("task broken off; it comes again", task=name, error=failure.message)
+        return failure
+    except Exception as error:
+        log.exception("task broke; it begins again", task=name)
+        return error
+    return None
+
+
+def every(seconds: float, health: Health | None = None) -> Pause:
+    """So long between two steps. With `health`, what broke is begun again soon after all that it may have missed answers."""
+
+    async def pause(broke: Exception | None) -> None:
+        if broke is None or health is None:
+            await asyncio.sleep(seconds)
+            return
+        await _recovered(broke, health)
+        await asyncio.sleep(min(seconds, RECOVERY))
+
+    return pause
+
+
+async def _recovered(broke: Exception, health: Health) -> None:
+    if not isinstance(broke, Failure):
+        await health.until_up()
+    elif broke.outage:
+        await health.until_answers(broke.outage)
+
+
+@asynccontextmanager
+async def running(*tasks: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """All at work while inside, cancelled and over behind it."""
+    begun = [asyncio.create_task(task) for task in tasks]
+    try:
+        yield
+    finally:
+        for task in begun:
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
