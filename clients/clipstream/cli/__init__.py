@@ -1,0 +1,1 @@
+"""The command `clipstream`: what people type, on the Python client of the package around it."""
