@@ -16,6 +16,7 @@ from services.api.edits import edit_subtitles
 from services.api.job_events import follow_job
 from services.api.job_list import list_jobs
 from services.api.jobs import create_job, read_job, upload_job
+from services.api.overview import read_overview
 from services.api.probes import healthz, metrics, readyz
 from services.api.problems import HANDLERS
 from services.api.results import read_result
@@ -23,6 +24,7 @@ from services.api.retries import retry_job
 from services.api.schema import asyncapi_json, openapi_json, schema_page
 from services.api.source_probe import probe_source
 from services.api.uploads import complete_upload, delete_upload, read_upload, sign_upload
+from services.api.web_pages import web_routes
 from services.api.webhooks.routes import WEBHOOK_ROUTES
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ def routed(api: Api) -> Litestar:
     """The framework's part: the routes, the door before them, and how errors are answered."""
     jobs = [create_job, upload_job, list_jobs, read_job, follow_job, read_result, cancel_job, retry_job, delete_job, edit_subtitles]
     jobs += [sign_upload, read_upload, complete_upload, delete_upload, probe_source]
-    admin = [*LETTER_ROUTES, *KEY_ROUTES] if api.settings.admin_enabled else []
+    admin = [*LETTER_ROUTES, *KEY_ROUTES, read_overview] if api.settings.admin_enabled else []
     public: list[ControllerRouterHandler] = [*jobs, *WEBHOOK_ROUTES, *admin, healthz, readyz, openapi_json, asyncapi_json, schema_page]
+    public += web_routes(api.settings)
     return Litestar(
         [*public, metrics] if api.settings.metrics_on_api_port else public,
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},

@@ -17,6 +17,7 @@ from services.api.door import Door
 from services.api.event_streams import EventStreams
 from services.api.idempotency import IdempotencyKeys
 from services.api.intake import Intake
+from services.api.overview_counts import Overview
 from services.api.pressure import Pressure
 from services.api.queue import Queue
 from services.api.read_model import ReadModel
@@ -39,6 +40,7 @@ class Api:
     pressure: Pressure
     model: ReadModel
     queue: Queue
+    overview: Overview
     uploads: UploadRows
     idempotency: IdempotencyKeys
     nats: Client

@@ -39,6 +39,15 @@ STARTED = {"ts": "2026-11-21T12:00:01Z", "type": "stage.started", "data": {"stag
 CUE = {"start": 0.4, "end": 2.1, "lines": ["Good evening.", "Here is the news."]}
 PROBE = {"accepted": True, "duration": 3600.0, "size": 734003200, "container": "mov", "section": False}
 FILE = {"key": f"results/{JOB_ID}/clip.mp4", "url": f"https://files.example.com/results/{JOB_ID}/clip.mp4?X-Amz-Signature=…"}
+OVERVIEW = {
+    "correlationId": EXAMPLE_ID,
+    "queues": [{"stage": "clipper", "lane": "normal", "pending": 3, "ackPending": 2, "oldestSeconds": 4.2}],
+    "jobs": {"byStatus": {"queued": 3, "processing": 2, "done": 210, "failed": 1, "cancelled": 0}, "byStage": {"clipper": 2}},
+    "failures": [{"code": "INTERNAL", "count": 1, "hint": "Tell the operator the correlationId."}],
+    "deadLetters": 1,
+    "unknown": [],
+    "measuredAt": MADE,
+}
 UPLOAD_ID = UPLOAD_KEY.split("/")[1]
 UPLOAD_HEADERS = {"Content-Type": "video/mp4", "Content-Length": "5242880"}
 UPLOAD_TICKET = {
@@ -110,6 +119,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "SecretsAnswer": {"one is live": {"correlationId": EXAMPLE_ID, "secrets": [SECRET]}},
     "DeliveriesAnswer": {"heard at the second attempt": {"correlationId": EXAMPLE_ID, "deliveries": [DELIVERY]}},
     "DeliveryAnswer": {"ordered again": {"correlationId": EXAMPLE_ID, "delivery": {**DELIVERY, "state": "pending", "nextAttemptAt": MADE}}},
+    "OverviewAnswer": {"a busy moment": OVERVIEW},
     "Alive": {"alive": {"status": "alive"}},
     "Readiness": {"ready": {"status": "ready", "dependencies": {"postgres": {"up": True, "latencyMs": 0.8}}}},
 }

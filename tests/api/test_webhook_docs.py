@@ -25,10 +25,10 @@ from tests.api.conftest import Running, running
 from tests.api.test_webhook_routes import ON
 from tests.api.webhook_post import PEPPER
 from tests.builders import envelope, uploaded
+from tests.documents.blocks import blocks_of, prose
 
-PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
-SECRET_SHOWN, JOB_MADE, LOG_SHOWN, SENT_AGAIN = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
-(RECEIVER,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SECRET_SHOWN, JOB_MADE, LOG_SHOWN, SENT_AGAIN = (block.text for block in blocks_of("docs/webhooks.md", "bash"))
+(RECEIVER,) = (block.text for block in blocks_of("docs/webhooks.md", "python"))
 
 
 @contextmanager
@@ -122,7 +122,7 @@ async def _lied_to(url: str, secret: str) -> None:
 
 def test_the_page_says_the_back_off_and_the_words_of_the_log_as_they_are() -> None:
     units = {"s": 1, "min": 60, "h": 3600}
-    (line,) = re.findall(r"tried again: after (.*?) \(", PAGE)
+    (line,) = re.findall(r"tried again: after (.*?) \(", prose("docs/webhooks.md"))
     assert [int(number) * units[unit] for number, unit in re.findall(r"(\d+) (s|min|h)", line)] == list(BACK_OFF)
-    (words,) = re.findall(r"there was none \((.*?)\)", PAGE, re.DOTALL)
+    (words,) = re.findall(r"there was none \((.*?)\)", prose("docs/webhooks.md"), re.DOTALL)
     assert set(re.findall(r"`(\w+)`", words)) == set(Trouble)

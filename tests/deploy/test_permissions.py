@@ -60,7 +60,10 @@ def acks(name: str) -> str:
 
 MAY_SAY: dict[str, set[str]] = {
     **{user: stage_may_say(user) for user in STAGES},
-    "api": {*looks(TRUSTED), *WORK, PROBE, LIST, SHOW, REPLAY, DISCARD},
+    "api": {
+        *{*looks(TRUSTED), *WORK, PROBE, LIST, SHOW, REPLAY, DISCARD},
+        *{f"{TRUSTED}.CONSUMER.LIST.{CLIPS}", f"{TRUSTED}.STREAM.MSG.GET.{CLIPS}"},
+    },
     "janitor": {
         *looks(TRUSTED),
         *WORK,

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from tests.asr.recordings import BECKETT
 from tests.deploy.database import ROOT, SERVICES, Database, production_database
 from tests.deploy.message_servers import MessageServers, production_nats
 from tests.e2e.test_subtitles import filmed
+from tests.uploading import submitted
 from tools.local_stack import Plan, service_environ
-from tools.supervisor import Service, parse_procfile, supervise
+from tools.supervisor import Service, parse_procfile, supervised
 
 pytestmark = pytest.mark.timeout(300)
 APART = ("resolver", "clipper", "asr")
@@ -47,13 +48,7 @@ class Production:
         return int(sum(map(float, counted)))
 
     async def submit(self, file: Path, **fields: Any) -> str:
-        form = aiohttp.FormData({name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()})
-        form.add_field("file", file.read_bytes(), filename=file.name)
-        async with self.http.post("/api/jobs/upload", data=form) as answer:
-            body = await answer.json()
-            assert answer.status == 202, body
-            job_id: str = body["job"]["id"]
-            return job_id
+        return await submitted(self.http, file, **fields)
 
     async def until(self, job_id: str, *statuses: str) -> dict[str, Any]:
         async with asyncio.timeout(120):
@@ -103,7 +98,7 @@ async def production(servers: dict[str, str], tmp_path_factory: pytest.TempPathF
         commands = parse_procfile((ROOT / "Procfile").read_text())
         services = [Service(name, commands[name], environ_of(name, database, messages, common, ports[name])) for name in SERVICES]
         log = stack.enter_context((home / "services.log").open("w", buffering=1))
-        await stack.enter_async_context(supervised(services, log))
+        await stack.enter_async_context(supervised(services, lambda name, line: print(f"{name}: {line}", file=log)))
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{ports['api']}"))
         for port in ports.values():
             await until_ready(port, home / "services.log", path="/readyz")
@@ -127,17 +122,6 @@ def common_environ(home: Path, servers: Mapping[str, str], messages: MessageServ
 async def bootstrapped(environ: Mapping[str, str]) -> None:
     process = await asyncio.create_subprocess_exec(*shlex.split("python -m libs.common.runtime.bootstrap"), cwd=ROOT, env=environ)
     assert await process.wait() == 0
-
-
-@asynccontextmanager
-async def supervised(services: list[Service], log: Any) -> AsyncIterator[None]:
-    supervisor = asyncio.create_task(supervise(services, lambda name, line: print(f"{name}: {line}", file=log)))
-    try:
-        yield
-    finally:
-        supervisor.cancel()
-        with suppress(asyncio.CancelledError):
-            await supervisor
 
 
 async def until_ready(port: int, log: Path, *, path: str) -> None:

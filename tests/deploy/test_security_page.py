@@ -1,6 +1,5 @@
 """The commands of docs/security.md do what the page says, pasted one after the other."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -13,10 +12,11 @@ import pytest
 from libs.common.runtime.embedded_postgres import _bin
 from tests.deploy.database import LOGINS, ROOT
 from tests.deploy.message_servers import production_nats
+from tests.documents.blocks import blocks_of, pasted
 from tools.local_stack import Plan, service_environ
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
-BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+ROLES, GRANTS, STREAMS = blocks_of("docs/security.md", "sh")
 
 
 @pytest.fixture
@@ -29,11 +29,6 @@ async def empty(servers: dict[str, str]) -> AsyncIterator[str]:
     await owner.close()
 
 
-async def run(block: str, environ: dict[str, str]) -> None:
-    process = await asyncio.create_subprocess_exec("bash", "-euo", "pipefail", "-c", block, cwd=ROOT, env=environ)
-    assert await process.wait() == 0
-
-
 async def test_the_roles_are_made_as_the_page_says(servers: dict[str, str], empty: str, tmp_path: Path):
     parts = urlsplit(empty)
     environ = {
@@ -43,8 +38,7 @@ async def test_the_roles_are_made_as_the_page_says(servers: dict[str, str], empt
         "SECRETS": str(tmp_path),
     }
     environ["PATH"] = f"{_bin()}{os.pathsep}{environ['PATH']}"
-    for block in BLOCKS[:2]:
-        await run(block, environ)
+    await pasted([ROLES, GRANTS], ROOT, environ)
     for login in LOGINS:
         secret = tmp_path / f"postgres-{login}"
         assert secret.stat().st_mode & 0o077 == 0
@@ -58,7 +52,8 @@ async def test_the_streams_are_made_as_the_page_says(servers: dict[str, str], tm
     async with production_nats(tmp_path) as messages:
         settings = {"ENVIRONMENT": "production", "STREAM_REPLICAS": "3", "NATS_MONITOR_URLS": ",".join(messages.monitors)}
         common = {**service_environ(Plan(tmp_path, os.environ), servers), **settings}
-        await run(BLOCKS[2], {**common, "OPERATOR_NATS_URL": messages.url("operator"), "SSL_CERT_FILE": str(messages.certificate)})
+        own = {"OPERATOR_NATS_URL": messages.url("operator"), "SSL_CERT_FILE": str(messages.certificate)}
+        await pasted([STREAMS], ROOT, {**common, **own})
 
 
 def test_every_variable_of_the_servers_is_on_the_page():
