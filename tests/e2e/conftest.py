@@ -16,6 +16,7 @@ import pytest
 from tests.resolver.visiting import allowing
 from tests.sites.films import FOLDER
 from tests.sites.site import Site, open_site
+from tests.uploading import submitted
 from tools.local_stack import Plan, Stack, running_stack, until_ready
 from tools.sample import make_sample
 
@@ -31,13 +32,7 @@ class System:
     log: Path
 
     async def submit(self, file: Path, **fields: Any) -> str:
-        form = aiohttp.FormData({name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()})
-        form.add_field("file", file.read_bytes(), filename=file.name)
-        async with self.http.post("/api/jobs/upload", data=form) as answer:
-            body = await answer.json()
-            assert answer.status == 202, body
-            job_id: str = body["job"]["id"]
-            return job_id
+        return await submitted(self.http, file, **fields)
 
     async def submit_url(self, url: str, start: float, end: float, **fields: Any) -> str:
         body = {"sourceType": "youtube", "youtubeUrl": url, "start": start, "end": end, **fields}

@@ -20,13 +20,11 @@ from services.api.key_store import KeyStore, KeyWish
 from services.api.keys import Pepper
 from services.api.server import serving
 from services.api.settings import ApiSettings
+from tests.documents.blocks import ROOT, blocks_of
 from tests.janitor.conftest import World
 from tests.janitor.steps import dead_letter, job_of, letters, until, work_of
 
-ROOT = Path(__file__).parents[2]
-RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-CONSOLES = re.findall(r"^```console\n(.*?)^```", RUNBOOK, re.DOTALL | re.MULTILINE)
-COMMANDS = [line[2:] for console in CONSOLES for line in console.splitlines() if line.startswith("$ ")]
+COMMANDS = [command for console in blocks_of("docs/runbook.md", "console") for command in console.commands]
 SECRET = "s" * 32
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SEQUENCE = re.compile(r'("seq":|DLQ |/dlq/)\d+')
@@ -103,9 +101,3 @@ async def test_a_job_is_cancelled_as_the_runbook_says(served: World, url: str, t
     await pasted("nats req clipstream.dlq.replay '{\"all\":true}'", tmp_path, {"NATS_URL": served.own.variables["NATS_URL"]})
     await pasted(JOB_ID.sub(str(cause.job_id), command), tmp_path, {"URL": url})
     assert (await job_of(served, cause.job_id)).status == "cancelled"
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK))))
-def test_every_symptom_leads_to_its_section(link: str) -> None:
-    headings = re.findall(r"^##+ (.*)$", RUNBOOK, re.MULTILINE)
-    assert link in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

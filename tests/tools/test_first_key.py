@@ -3,18 +3,15 @@
 import asyncio
 import json
 import os
-import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-FIRST, LATER = [
-    [line[2:] for line in console.splitlines() if line.startswith("$ ")]
-    for console in re.findall(r"^```console\n(.*?)^```", (ROOT / "docs" / "access.md").read_text(), re.DOTALL | re.MULTILINE)
-]
+from tests.documents.blocks import ROOT, blocks_of
+
+FIRST, LATER = (block.commands for block in blocks_of("docs/access.md", "console"))
 MAKE = f"""#!/bin/bash
 [ "$1" = start ] && exec {sys.executable} -m tools.stack --procfile "$PROCFILE" start
 """
