@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from libs.common.runtime.embedded import LocalServers, embedded_servers
+from tests.whole_stack import callbacks, sample, site, small, system
 from tools.migrations import migrate
+
+__all__ = ["callbacks", "sample", "site", "small", "system"]
 
 MIGRATIONS = Path(__file__).parent.parent / "libs" / "common" / "migrations"
 

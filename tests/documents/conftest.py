@@ -3,20 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
 
 from tests.documents.blocks import ROOT, Block, pasted
-from tests.e2e.conftest import System, running, small  # noqa: F401  a fixture, here for our tests too
-from tests.resolver.visiting import allowing
-from tests.sites.films import FOLDER
-from tests.sites.site import Site, open_site
-from tools.local_stack import Plan
+from tests.whole_stack import System
 
 MAKE = """#!/bin/sh
 case "$1" in
@@ -33,49 +26,6 @@ case "$1" in
 esac
 """
 """The stack is the tests': whoever starts or stops one is told that it runs. All else is the real command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Callbacks:
-    """Where webhooks go, and what came; and a second port that they may go to."""
-
-    url: str
-    port: int
-    other_port: int
-    heard: list[dict[str, Any]] = field(default_factory=list)
-
-    async def hear(self, request: web.Request) -> web.Response:
-        self.heard.append(await request.json())
-        return web.Response(status=204)
-
-
-@pytest.fixture(scope="session")
-async def callbacks(unused_tcp_port_factory: Any) -> AsyncIterator[Callbacks]:
-    port, other = unused_tcp_port_factory(), unused_tcp_port_factory()
-    callbacks = Callbacks(f"http://127.0.0.1:{port}/hook", port, other)
-    app = web.Application()
-    app.router.add_post("/hook", callbacks.hear)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield callbacks
-    await runner.cleanup()
-
-
-@pytest.fixture(scope="session")
-async def site(pytestconfig: pytest.Config) -> AsyncIterator[Site]:
-    """Whose films jobs may name by URL."""
-    async with open_site(Path(pytestconfig.cache.mkdir(FOLDER))) as site:
-        yield site
-
-
-@pytest.fixture(scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory, site: Site, callbacks: Callbacks) -> AsyncIterator[System]:
-    """With all that documents speak of switched on."""
-    free = {"PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", "ADMIN_ENABLED": "true", "WEBHOOK_ALLOW_HTTP": "true"}
-    allowed = allowing(site.port, callbacks.port, callbacks.other_port)
-    async with running(Plan(tmp_path_factory.mktemp("stack"), {**os.environ, **free, **allowed})) as system:
-        yield system
 
 
 @pytest.fixture(scope="session")

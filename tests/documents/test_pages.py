@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from tests.documents.blocks import ROOT, Block, blocks_of, is_shown, last_answer
-from tests.documents.conftest import Callbacks, Reader
+from tests.documents.conftest import Reader
 from tests.documents.n8n import Run, Stopped
-from tests.e2e.conftest import System
 from tests.sites.films import numbers_in, short_film
 from tests.sites.site import Site
+from tests.whole_stack import Callbacks, System
 
 pytestmark = pytest.mark.timeout(180)
 RECIPES = ROOT / "deploy" / "recipes"

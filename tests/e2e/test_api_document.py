@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.documents.blocks import blocks_of, pasted
-from tests.e2e.conftest import System
 from tests.e2e.test_main_job import frame_count
+from tests.whole_stack import System
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nats
 
-from tests.e2e.conftest import POLL, System
+from tests.whole_stack import POLL, System
 
 STOPS_WITHIN = 10.0
 """Seconds: a look every two, and what the stage needs to end its programs."""

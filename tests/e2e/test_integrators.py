@@ -8,12 +8,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.e2e.conftest import System
 from tests.e2e.test_main_job import ffmpeg, frame_count, seconds
 from tests.e2e.test_urls import bytes_of
 from tests.sites.films import FRAME_RATE, hour_film, numbers_in, short_film
 from tests.sites.packagings import packaged
 from tests.sites.site import Site
+from tests.whole_stack import System
 
 pytestmark = pytest.mark.timeout(600)
 FAR = ((1800.4, 1802.4), (60.0, 61.0), (3500.3, 3501.3))

@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from libs.common.domain.events import ClipsRequested, decode
 from libs.common.runtime.object_store import open_object_store
 from libs.common.runtime.settings import CommonSettings, load
-from tests.e2e.conftest import System
+from tests.whole_stack import System
 from tools.sample import FRAME_RATE, SENTENCE, SENTENCE_END, SENTENCE_START
 
 pytestmark = pytest.mark.timeout(600)

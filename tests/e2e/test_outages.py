@@ -11,7 +11,7 @@ import nats
 import pytest
 
 from libs.common.runtime.embedded import LocalServers, embedded_servers
-from tests.e2e.conftest import System, running
+from tests.whole_stack import System, running
 from tools.local_stack import Plan
 
 pytestmark = pytest.mark.timeout(600)

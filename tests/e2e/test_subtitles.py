@@ -12,8 +12,8 @@ from services.asr.rules import HORIZONTAL
 from services.asr.transcript import Word
 from tests.asr.judging import violations
 from tests.asr.recordings import BECKETT, TWO_CITIES, Recording, word_error_rate
-from tests.e2e.conftest import System
 from tests.e2e.test_main_job import result_files
+from tests.whole_stack import System
 
 pytestmark = pytest.mark.timeout(600)
 FRAME_RATE = 25

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.sites.films import FRAME_RATE, hour_film, numbers_in, short_film
 from tests.sites.packagings import packaged
 from tests.sites.site import Site
+from tests.whole_stack import System
 
 pytestmark = pytest.mark.timeout(600)
 START, END = 1800.4, 1810.4

@@ -5,24 +5,19 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field, replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
-from libs.common.runtime.embedded_home import PortClaims
-from libs.common.runtime.embedded_process import Server
-from libs.common.runtime.embedded_servers import s3
 from tests.api.conftest import Running, api, environ
-from tests.e2e.conftest import System, running, site
-from tests.resolver.visiting import allowing
-from tests.sites.site import Site
-from tools.local_stack import Plan
+from tests.whole_stack import site
 from tools.sample import recording
 
 __all__ = ["api", "environ", "site"]
@@ -54,24 +49,20 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture(scope="session")
-async def open_storage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, str]]:
-    """An S3 that answers pages of every origin, as a bucket with CORS rules does; the variables that reach it."""
-    home = tmp_path_factory.mktemp("storage")
-    with closing(PortClaims()) as claims:
-        program, url = s3(home, claims.claim_any(), "open-key", "open-secret")
-        server = Server(replace(program, argv=(*program.argv, "--allow-origin=*")))
-        await server.start()
-        yield {"S3_ENDPOINT_URL": url, "S3_ACCESS_KEY_ID": "open-key", "S3_SECRET_ACCESS_KEY": "open-secret"}
-        await server.stop()
+@pytest.fixture
+async def closed_storage() -> AsyncIterator[str]:
+    """The address of a storage that has no CORS rules."""
 
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=403)
 
-@pytest.fixture(scope="session")
-async def stack(tmp_path_factory: pytest.TempPathFactory, site: Site, open_storage: dict[str, str]) -> AsyncIterator[System]:
-    """All services."""
-    given = {"PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", **allowing(site.port), **open_storage}
-    async with running(Plan(tmp_path_factory.mktemp("web"), {**os.environ, **given})) as system:
-        yield system
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
 
 
 @pytest.fixture(scope="session")

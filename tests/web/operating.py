@@ -14,8 +14,8 @@ from playwright.async_api import Browser, Page, expect
 from libs.common.domain.events import JobReplayed
 from libs.common.runtime.event_store import open_event_store
 from tests.api.keyed import SECRET
-from tests.e2e.conftest import System, children, command
 from tests.web.conftest import Visit, visiting
+from tests.whole_stack import System, children, command
 
 ADMIN = {"ADMIN_ENABLED": "true", "API_SECRET": SECRET, "PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0"}
 HOSTILE = {

@@ -6,9 +6,9 @@ from typing import Any
 
 from playwright.async_api import Browser, expect
 
-from tests.e2e.conftest import System
 from tests.sites.site import Site
 from tests.web.conftest import storage_of, visiting
+from tests.whole_stack import System
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True, "color_scheme": "dark"}
 PIXELS = 160 * 96
@@ -31,9 +31,9 @@ CUE = "document.querySelector('#result track').track.cues[0].text.replace(/\\s+/
 
 
 async def test_a_film_is_marked_by_keyboard_cut_to_the_frame_played_and_downloaded(
-    browser: Browser, stack: System, film: Path, tmp_path: Path
+    browser: Browser, system: System, film: Path, tmp_path: Path
 ) -> None:
-    async with visiting(browser, stack.stack.url, storage_of(stack.stack.environ)) as visit:
+    async with visiting(browser, system.stack.url, storage_of(system.stack.environ)) as visit:
         page = visit.page
         await visit.is_accessible()
         await visit.choose(film)
@@ -76,8 +76,8 @@ async def test_a_film_is_marked_by_keyboard_cut_to_the_frame_played_and_download
         await visit.until_done()
 
 
-async def test_subtitles_are_seen_on_a_phone_and_the_progress_moves(browser: Browser, stack: System, spoken: Path) -> None:
-    async with visiting(browser, stack.stack.url, storage_of(stack.stack.environ), **PHONE) as visit:
+async def test_subtitles_are_seen_on_a_phone_and_the_progress_moves(browser: Browser, system: System, spoken: Path) -> None:
+    async with visiting(browser, system.stack.url, storage_of(system.stack.environ), **PHONE) as visit:
         page = visit.page
         await page.evaluate(TITLES)
         await visit.choose(spoken)
@@ -102,10 +102,10 @@ async def test_subtitles_are_seen_on_a_phone_and_the_progress_moves(browser: Bro
         await visit.is_accessible()
 
 
-async def test_a_video_by_its_address_is_looked_at_played_and_cut(browser: Browser, stack: System, site: Site, film: Path) -> None:
+async def test_a_video_by_its_address_is_looked_at_played_and_cut(browser: Browser, system: System, site: Site, film: Path) -> None:
     (site.folder / "by_address.mp4").write_bytes(film.read_bytes())
     url = site.file(site.folder / "by_address.mp4")
-    async with visiting(browser, stack.stack.url, storage_of(stack.stack.environ), f"http://{site.host}:{site.port}") as visit:
+    async with visiting(browser, system.stack.url, storage_of(system.stack.environ), f"http://{site.host}:{site.port}") as visit:
         await visit.page.get_by_label("Or the address of a video").fill(url)
         await visit.page.keyboard.press("Enter")
         await expect(visit.page.locator("#work")).to_be_visible(timeout=30000)

@@ -14,9 +14,9 @@ from libs.common.domain.failures import HINTS, Code
 from libs.common.runtime.postgres import open_pool
 from services.api.caller import Scope
 from tests.api.keyed import client
-from tests.e2e.conftest import System, running
 from tests.web.conftest import WIDE
 from tests.web.operating import ADMIN, HOSTILE, emptied, enter, fail, listed, message_server, replayed_by, visit
+from tests.whole_stack import System, running
 from tools.local_stack import Plan
 from tools.setup import ROOT
 

@@ -66,6 +66,7 @@ def _rclone_options(folder: Path, port: int) -> list[str]:
         "ignore-checksum": "true",
         "vfs-fast-fingerprint": "true",
         "etag-hash": "xxh128",
+        "allow-origin": "*",  # as a bucket with CORS rules: the web tool puts files there, and whoever has a signed URL may use it
         "multipart-max-uploads": "0",  # by default the 1001st upload that is not complete is refused
         "cache-dir": str(folder / "cache"),
         "temp-dir": str(folder),

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.clients.cli.typing_in import Shell, environ_of
-from tests.e2e.conftest import System, sample, site, small, system  # noqa: F401  fixtures, here for our tests too
+from tests.whole_stack import System
 
 
 @pytest.fixture
-async def shell(tmp_path: Path, system: System) -> Shell:  # noqa: F811  the fixture above
+async def shell(tmp_path: Path, system: System) -> Shell:
     folder = tmp_path / "folder"
     folder.mkdir()
     return Shell(folder, environ_of(tmp_path, CLIPSTREAM_URL=system.stack.url))

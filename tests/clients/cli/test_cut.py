@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.clients.cli.typing_in import Shell
-from tests.e2e.conftest import System
 from tests.e2e.test_main_job import frame_count
 from tests.sites.films import short_film
 from tests.sites.packagings import packaged
 from tests.sites.site import Site
+from tests.whole_stack import System
 
 
 async def test_a_cut_leaves_the_clip_where_it_says_and_says_nothing_else_on_stdout(shell: Shell, small: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from clipstream.cli.exits import MEANINGS, Exit, exit_of
 from clipstream.errors import Conflict, Gone, Unavailable, WaitTimeout
 from tests.clients.cli.typing_in import Shell, at_rest
-from tests.e2e.conftest import System
+from tests.whole_stack import System
 
 SECRET = f"ck_{uuid4()}_{'s' * 32}"
 

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.clients.cli.typing_in import COMMAND, PATIENCE, Shell, at_rest
-from tests.e2e.conftest import System
+from tests.whole_stack import System
 
 CTRL_C = "\x03"
 

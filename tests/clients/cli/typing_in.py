@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e.conftest import System
+from tests.whole_stack import System
 
 COMMAND = (sys.executable, "-m", "clipstream.cli")
 PATIENCE = 60.0

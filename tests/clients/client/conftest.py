@@ -7,7 +7,6 @@ import pytest
 
 from clipstream import AsyncClipstream, Clipstream
 from tests.clients.client.servers import Connect, Either
-from tests.e2e.conftest import site, small, system  # noqa: F401  fixtures, here for our tests too
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from services.api.webhooks.signatures import shown, signed_headers
-from tests.e2e.conftest import System
+from tests.whole_stack import System
 
 ROOT = Path(__file__).parents[3]
 FIRST, ASYNCHRONOUS, RECEIVER = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "client.md").read_text(), re.MULTILINE | re.DOTALL)

@@ -10,7 +10,7 @@ import pytest
 
 from clipstream import BadRequest, ClipstreamError, Conflict, Gone, NotFound
 from tests.clients.client.servers import Connect
-from tests.e2e.conftest import System
+from tests.whole_stack import System
 
 one_kind = pytest.mark.parametrize("connect", ["asynchronous"], indirect=True)
 """Where the wire makes no difference."""

@@ -1,4 +1,4 @@
-"""The whole stack, as `make up` runs it: five services, real servers, one state folder; started once for the end-to-end tests."""
+"""The whole stack, as `make up` runs it: five services, real servers, one state folder; started once for all tests that want it."""
 
 import asyncio
 import os
@@ -6,12 +6,13 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.resolver.visiting import allowing
 from tests.sites.films import FOLDER
@@ -87,8 +88,10 @@ class System:
         return to
 
     def pid(self, service: str) -> int:
-        """The service's process: the supervisor, which is this process, is its parent."""
-        [found] = [pid for pid in children(os.getpid()) if command(pid).strip().endswith(f"services.{service}")]
+        """The service's process: the supervisor, which is this process, is its parent, and other stacks' too."""
+        mine = f"NATS_URL={self.stack.environ['NATS_URL']}"
+        ours = (pid for pid in children(os.getpid()) if command(pid).strip().endswith(f"services.{service}"))
+        [found] = [pid for pid in ours if mine in said_by_proc(pid, "environ")]
         return found
 
     def kill(self, service: str) -> None:
@@ -104,9 +107,13 @@ def children(parent: int) -> list[int]:
 
 
 def command(pid: int) -> str:
+    return " ".join(said_by_proc(pid, "cmdline"))
+
+
+def said_by_proc(pid: int, file: str) -> list[str]:
     with suppress(FileNotFoundError, ProcessLookupError):  # it may be over by now
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    return ""
+        return Path(f"/proc/{pid}/{file}").read_text().split("\0")
+    return []
 
 
 @asynccontextmanager
@@ -127,10 +134,41 @@ async def site(pytestconfig: pytest.Config) -> AsyncIterator[Site]:
         yield site
 
 
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Where webhooks go, and what came; and a second port that they may go to."""
+
+    url: str
+    port: int
+    other_port: int
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+    async def hear(self, request: web.Request) -> web.Response:
+        self.heard.append(await request.json())
+        return web.Response(status=204)
+
+
 @pytest.fixture(scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory, site: Site) -> AsyncIterator[System]:
-    environ = {**os.environ, "PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", **allowing(site.port)}
-    async with running(Plan(tmp_path_factory.mktemp("stack"), environ)) as system:
+async def callbacks(unused_tcp_port_factory: Any) -> AsyncIterator[Callbacks]:
+    port, other = unused_tcp_port_factory(), unused_tcp_port_factory()
+    callbacks = Callbacks(f"http://127.0.0.1:{port}/hook", port, other)
+    app = web.Application()
+    app.router.add_post("/hook", callbacks.hear)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    yield callbacks
+    await runner.cleanup()
+
+
+OPEN = {"PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", "ADMIN_ENABLED": "true", "WEBHOOK_ALLOW_HTTP": "true"}
+
+
+@pytest.fixture(scope="session")
+async def system(tmp_path_factory: pytest.TempPathFactory, site: Site, callbacks: Callbacks) -> AsyncIterator[System]:
+    """With everything switched on that clients may meet, but for keys."""
+    allowed = allowing(site.port, callbacks.port, callbacks.other_port)
+    async with running(Plan(tmp_path_factory.mktemp("stack"), {**os.environ, **OPEN, **allowed})) as system:
         yield system
 
 
