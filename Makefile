@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help setup demo test check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http lock configuration clean
 
 PYTHON ?= python3
-ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+# By the shell: make's own functions part a path at its spaces.
+ROOT := $(shell cd "$$(dirname "$(strip $(MAKEFILE_LIST))")" && pwd)
 VENV := $(ROOT)/.venv
 VENV_PYTHON := "$(VENV)/bin/python"
 # Recipes end in exec: Ctrl-C and SIGTERM reach the program itself, not a shell around it.

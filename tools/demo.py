@@ -34,7 +34,7 @@ class DemoFailed(RuntimeError):
 
 
 async def demo() -> None:
-    home = Path(os.environ.get("CLIPSTREAM_HOME", ".clipstream"))
+    home = Path(os.environ.get("CLIPSTREAM_HOME") or ".clipstream")
     say("making the sample (60 s, 720p, time code, speech) …")
     sample = await make_sample(home / "samples" / "two_cities.mp4")
     async with aiohttp.ClientSession(os.environ["CLIPSTREAM_URL"]) as session:

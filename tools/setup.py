@@ -60,9 +60,7 @@ def read_stamp(venv: Path) -> dict[str, str]:
 
 
 def _write_stamp(stamp: dict[str, str]) -> None:
-    draft = VENV / f"{STAMP}.new"
-    draft.write_text(json.dumps(stamp, indent=2))
-    draft.replace(VENV / STAMP)
+    _put(VENV / STAMP, json.dumps(stamp, indent=2), 0o644)
 
 
 def _python_key() -> str:
@@ -100,10 +98,19 @@ def _install_packages(*, fresh: bool) -> None:
 def _link_client() -> None:
     """What `pip install ./clients` would do, without copying: the checkout's own package, and its command `clipstream`."""
     [packages] = VENV.glob("lib/python*/site-packages")
-    (packages / "clipstream.pth").write_text(f"{ROOT / 'clients'}\n")
-    command = VENV / "bin" / "clipstream"
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(VENV / "bin" / "python"))} -m clipstream.cli "$@"\n')
-    command.chmod(0o755)
+    _put(packages / "clipstream.pth", f"{ROOT / 'clients'}\n", 0o644)
+    command = f'#!/bin/sh\nexec {shlex.quote(str(VENV / "bin" / "python"))} -m clipstream.cli "$@"\n'
+    _put(VENV / "bin" / "clipstream", command, 0o755)
+
+
+def _put(path: Path, text: str, mode: int) -> None:
+    """Whole or not at all, and only where it isn't so: another `make` may be starting the very command."""
+    if path.is_file() and path.read_text() == text and os.access(path, os.X_OK if mode & 0o100 else os.R_OK):
+        return
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(text)
+    draft.chmod(mode)
+    draft.replace(path)
 
 
 def _make_venv() -> None:

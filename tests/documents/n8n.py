@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
@@ -27,6 +28,7 @@ class Run:
     said: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    execution: str = field(default_factory=lambda: uuid4().hex)
 
     async def begin(self, item: dict[str, Any]) -> None:
         """From its trigger, to where nothing follows. Raises Stopped; an answer of 4xx or 5xx is n8n's error, and ours."""
@@ -99,7 +101,7 @@ class Run:
 
     def _evaluated(self, expression: str, item: Any) -> Any:
         if expression in {"$workflow.id", "$execution.id"}:
-            return str(id(self))
+            return self.execution
         if encoded := ENCODED.fullmatch(expression):
             return quote(str(self._evaluated(encoded[1], item)), safe="!'()*")
         reference = REFERENCE.fullmatch(expression)

@@ -44,6 +44,7 @@ UNTESTED = {
     ("docs/sources.md", "make lock"): "writes new lock files; its targets are checked to be there",
 }
 """By the document and how the block begins: those that nothing runs, and why."""
+RECIPES = ROOT / "deploy" / "recipes"
 DATA = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
 ROUTE = re.compile(r"^### (GET|POST|PUT|DELETE) (/\S*)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -64,6 +65,14 @@ def test_every_block_is_run_by_a_test_or_says_why_not(block: Block) -> None:
         test = (ROOT / TESTED[block.document]).read_text()
         by_fence = block.document.rpartition("/")[2] in test and f"```{block.language}" in test
         assert by_fence or re.search(rf'blocks_of\("{block.document}"(, "{block.language}")?\)', test)
+
+
+@pytest.mark.parametrize("document", documents())
+def test_no_command_wants_a_program_or_an_option_that_a_readers_machine_may_lack(document: str) -> None:
+    """The runbook is for operators, and says at its top that it wants jq."""
+    wanted = r"\bstat -c|%header|--variable|\bsed -i" + ("" if document == "docs/runbook.md" else r"|\bjq\b")
+    assert not [block for block in blocks_of(document) if re.search(wanted, block.text)]
+    assert not re.search(wanted, (RECIPES / "nightly-clip.sh").read_text())
 
 
 def test_every_excuse_is_of_a_block_that_is_there() -> None:

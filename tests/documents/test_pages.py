@@ -2,14 +2,17 @@
 
 import json
 import re
+import runpy
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import yaml
 
+from clipstream import RateLimited, Upload
 from tests.documents.blocks import ROOT, Block, blocks_of, is_shown, last_answer
 from tests.documents.conftest import Reader
 from tests.documents.n8n import Run, Stopped
@@ -19,7 +22,7 @@ from tests.whole_stack import Callbacks, System
 
 pytestmark = pytest.mark.timeout(180)
 RECIPES = ROOT / "deploy" / "recipes"
-BULK, RECEIVER = blocks_of("docs/recipes.md", "bash")
+PATHS, BULK, RECEIVER = blocks_of("docs/recipes.md", "bash")
 [CRONTAB] = blocks_of("docs/recipes.md", "crontab")
 FILM = "ffmpeg -v error -y -f lavfi -i testsrc2=size=160x96:rate=25:duration=40 -f lavfi -i sine=duration=40 -shortest"
 
@@ -43,11 +46,10 @@ async def test_every_call_answers_as_its_section_says(reader: Reader, callbacks:
     assert [event["type"] for event in callbacks.heard][:1] == ["job.done"]
 
 
-async def test_the_quick_start_leads_to_clips_on_the_command_line_and_with_curl(reader: Reader) -> None:
-    blocks = blocks_of("docs/quick-start.md")
-    await reader.pastes(blocks)
-    assert b"ftyp" in (reader.folder / "clip.mp4").read_bytes()[:12]
-    assert [path for path in (reader.folder / "clips").iterdir() if path.suffix == ".mp4"]
+async def test_the_quick_start_leads_to_a_clip(reader: Reader) -> None:
+    await reader.pastes(blocks_of("docs/quick-start.md"))
+    [clip] = (reader.folder / "out" / "clips").glob("*.mp4")
+    assert b"ftyp" in clip.read_bytes()[:12]
 
 
 async def test_the_readme_works_from_its_first_command_to_its_last(reader: Reader) -> None:
@@ -82,9 +84,50 @@ async def jobs(system: System) -> int:
 
 
 async def test_a_list_becomes_a_folder_of_clips_and_what_fails_is_named(reader: Reader) -> None:
-    [printed] = await reader.pastes([BULK])
+    _, printed = await reader.pastes([PATHS, BULK])
     assert "not all of them" in printed
     assert sorted(path.stem for path in (reader.folder / "out" / "clips").iterdir()) == ["ending", "opening"]
+
+
+async def test_a_list_with_a_file_that_is_not_there_and_a_range_that_is_none_still_gives_its_other_clips(reader: Reader) -> None:
+    rows = "source,start,end,name\nno.mp4,1,2,nofile\nfilm.mp4,soon,2,norange\nfilm.mp4,1,2,clip\n"
+    (reader.folder / "ranges.csv").write_text(rows)
+    printed = await reader.types(f"{FILM} film.mp4; ! python deploy/recipes/bulk_clips.py ranges.csv clips 2>&1")
+    assert re.findall(r"^(\w+): ", printed, re.MULTILINE) == ["nofile", "norange"]
+    assert [path.name for path in (reader.folder / "clips").iterdir()] == ["clip.mp4"]
+
+
+class OneAtATime:
+    """A service that takes a second job of ours when the first one is over, as one full of long jobs does."""
+
+    def __init__(self) -> None:
+        self.under_way: list[str] = []
+        self.ended: list[str] = []
+
+    def upload(self, path: str) -> Upload:
+        return Upload(key=f"uploads/1/{path}", id="1", size=1)
+
+    def create(self, source: Upload, start: str, end: str) -> SimpleNamespace:
+        if self.under_way:
+            raise RateLimited("TOO_MANY_ACTIVE_JOBS", "one job is under way", retryable=True)
+        self.under_way.append(start)
+        return SimpleNamespace(id=start)
+
+    def wait(self, job_id: str) -> None:
+        self.under_way.remove(job_id)
+
+    def download(self, job_id: str, folder: str, **_: Any) -> dict[str, Path]:
+        self.ended.append(job_id)
+        return {"video": Path(folder) / f"{job_id}.mp4"}
+
+
+def test_a_list_longer_than_the_jobs_that_one_client_may_have_is_cut_to_its_end() -> None:
+    service, rows = OneAtATime(), [{"source": "film.mp4", "start": str(at), "end": "9", "name": f"clip{at}"} for at in range(4)]
+    clips = runpy.run_path(str(RECIPES / "bulk_clips.py"))["Clips"](service, "out")
+    for row in rows:
+        clips.order(row)
+    clips.fetch_oldest()
+    assert (clips.failed, service.ended, len(clips.pending)) == (0, ["0", "1", "2", "3"], 0)
 
 
 async def test_a_receiver_fetches_the_clip_that_it_is_told_of_and_believes_nobody_else(reader: Reader, callbacks: Callbacks) -> None:
@@ -119,6 +162,15 @@ async def test_a_nightly_clip_that_fails_says_why_and_leaves_nothing(reader: Rea
     printed = await reader.types(f"{noise}; ! deploy/recipes/nightly-clip.sh noise.mp4 0 2 clips/noise.mp4 2>&1")
     assert "no video" in printed
     assert "Check that the source plays" in printed
+    assert not list((reader.folder / "clips").iterdir())
+
+
+async def test_a_nightly_clip_that_is_refused_says_why(reader: Reader) -> None:
+    printed = await reader.types(
+        f"mkdir -p clips; {FILM} film.mp4; ! deploy/recipes/nightly-clip.sh film.mp4 0:05 0:02 clips/film.mp4 2>&1"
+    )
+    assert "end must be after start" in printed
+    assert "Traceback" not in printed
     assert not list((reader.folder / "clips").iterdir())
 
 

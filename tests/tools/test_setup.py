@@ -1,7 +1,9 @@
 """The set-up's choices, with programs that only pretend; and the Makefile's own list."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,7 @@ class Installs:
     def venv(self) -> None:
         self.done.append("venv")
         program(setup.VENV / "bin" / "python", "")
+        (setup.VENV / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
 
     def packages(self, lock_file: Path) -> None:
         self.done.append(lock_file.name)
@@ -136,6 +139,73 @@ def test_a_vanished_ffmpeg_is_found_anew(path: Path) -> None:
     (path / "ffmpeg").rename(path / "ffmpeg.old")
     setup.main()
     assert json.loads((setup.VENV / setup.STAMP).read_text())["ffmpeg"] == str(setup.VENV / "bin" / "ffmpeg")
+
+
+def command_of(checkout: Path) -> Path:
+    return checkout / ".venv" / "bin" / "clipstream"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One whose path has spaces, with the real client and an environment that has what it needs; its set-up is done."""
+    checkout = tmp_path / "my own $HOME"
+    scripts, packages = checkout / ".venv" / "bin", checkout / ".venv" / "lib" / "python3.11" / "site-packages"
+    for folder in (scripts, packages):
+        folder.mkdir(parents=True)
+    (checkout / "clients").symlink_to(ROOT / "clients")
+    program(scripts / "python", f'#!/bin/sh\nPYTHONPATH={ROOT / "clients"} exec {sys.executable} "$@"\n')
+    monkeypatch.setattr(setup, "ROOT", checkout)
+    monkeypatch.setattr(setup, "VENV", checkout / ".venv")
+    setup._link_client()
+    return checkout
+
+
+def test_the_command_runs_from_any_folder_and_through_a_link(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(command_of(checkout))
+    for command in (command_of(checkout), tmp_path / "linked"):
+        ran = subprocess.run([command, "cut", "--help"], cwd="/", capture_output=True, text=True, check=True)
+        assert ran.stdout.startswith("Usage: clipstream cut")
+
+
+def test_the_client_is_the_checkouts_own(checkout: Path) -> None:
+    [pth] = (checkout / ".venv").glob("lib/python*/site-packages/clipstream.pth")
+    assert pth.read_text() == f"{checkout / 'clients'}\n"
+
+
+def test_a_command_that_is_there_is_left_alone_and_a_broken_one_made_again(checkout: Path) -> None:
+    """Another process may be starting it: it is never half there."""
+    command = command_of(checkout)
+    before = command.stat().st_ino
+    setup._link_client()
+    assert command.stat().st_ino == before
+    whole = command.read_text()
+    command.write_text("#!/bin/sh\n")
+    setup._link_client()
+    assert command.read_text() == whole
+    command.chmod(0o644)
+    setup._link_client()
+    assert os.access(command, os.X_OK)
+    assert [path.name for path in command.parent.iterdir() if path.suffix == ".new"] == []
+
+
+def test_a_checkout_that_was_moved_is_linked_anew(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = checkout.rename(checkout.with_name("moved"))
+    monkeypatch.setattr(setup, "ROOT", moved)
+    monkeypatch.setattr(setup, "VENV", moved / ".venv")
+    setup._link_client()
+    assert str(checkout) not in command_of(moved).read_text()
+    assert str(moved) in command_of(moved).read_text()
+
+
+@pytest.mark.parametrize("words", [("-C", "."), ("-f", "Makefile")])
+def test_make_works_in_a_folder_with_spaces_from_wherever_it_is_called(words: tuple[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "my own checkout"
+    folder.mkdir()
+    (folder / "Makefile").write_text((ROOT / "Makefile").read_text() + 'where:\n\t@cd "$(ROOT)" && pwd\n')
+    option, name = words
+    ran = subprocess.run(["/usr/bin/env", "make", option, str(folder / name), "where"], cwd="/", capture_output=True, text=True, check=True)
+    assert str(folder) in ran.stdout.splitlines()
+    assert ran.stderr == ""
 
 
 def test_a_bare_make_lists_every_command() -> None:
