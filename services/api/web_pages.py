@@ -1,6 +1,8 @@
 """The web tool's files (services/api/web): read once at start, each at a path of its own, and the policy that browsers hold them to."""
 
+import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -18,20 +20,20 @@ FOLDER = Path(__file__).parent / "web"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 """What may lie in the folder, and how browsers are told what it is."""
 PAGE = ".html"
+ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+"""Nothing else gets into the policy: a space or a semicolon there would begin another rule."""
 FACTS = "{{facts}}"
 """In a page: where what it must know of this service goes, as JSON in an attribute."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebFile:
-    """What one path answers."""
+    """What one path answers, `packed` to whoever takes gzip."""
 
     content: bytes
+    packed: bytes
+    digest: str
     headers: Mapping[str, str]
-
-    @property
-    def tag(self) -> str:
-        return self.headers["etag"]
 
 
 def web_routes(settings: ApiSettings) -> list[HTTPRouteHandler]:
@@ -52,12 +54,12 @@ def web_file(content: bytes, suffix: str, settings: ApiSettings) -> WebFile:
     if suffix == PAGE:
         content = content.replace(FACTS.encode(), escape(msgspec.json.encode(facts(settings)).decode()).encode())
     headers = {
-        "etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
         "cache-control": "no-cache",
+        "vary": "accept-encoding",
         "content-type": f"{KINDS[suffix]}; charset=utf-8",
         "content-security-policy": policy(storage_origins(settings)),
     }
-    return WebFile(content, headers)
+    return WebFile(content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest()[:32], headers)
 
 
 def facts(settings: ApiSettings) -> dict[str, object]:
@@ -67,6 +69,7 @@ def facts(settings: ApiSettings) -> dict[str, object]:
         "maxClipSeconds": limits.max_clip_seconds,
         "minClipSeconds": 0 if limits.coerce_min_duration else limits.min_duration_sec,
         "maxInputBytes": limits.largest,
+        "maxSourceSeconds": settings.max_clip_input_duration_sec,
         "urls": settings.fetching_rules is not None,
         "languages": sorted(code for code in limits.recogniser.languages if len(code) == 2),  # noqa: PLR2004  ISO 639-1: what the API takes
         "translates": limits.recogniser.translates,
@@ -79,7 +82,8 @@ def storage_origins(settings: ApiSettings) -> list[str]:
     if endpoint is None:  # AWS itself, in both of its spellings
         return ["https://s3.amazonaws.com", f"https://s3.{settings.s3_region}.amazonaws.com"]
     parts = urlsplit(endpoint)
-    return [f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"]
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return [origin] if ORIGIN.fullmatch(origin) else []
 
 
 def policy(storage: list[str]) -> str:
@@ -107,8 +111,10 @@ def policy(storage: list[str]) -> str:
 def _route(path: str, file: WebFile) -> HTTPRouteHandler:
     @route(path, http_method=[HttpMethod.GET, HttpMethod.HEAD], open_to_all=True)
     async def give(request: AnyRequest) -> Response[bytes]:
-        if file.tag in request.headers.get("if-none-match", ""):
-            return Response(b"", status_code=304, headers=file.headers)
-        return Response(file.content, headers=file.headers)
+        packs = "gzip" in request.headers.get("accept-encoding", "")
+        headers = {**file.headers, "etag": f'"{file.digest}{"-gzip" if packs else ""}"'}
+        if file.digest in request.headers.get("if-none-match", ""):
+            return Response(b"", status_code=304, headers=headers)
+        return Response(file.packed, headers={**headers, "content-encoding": "gzip"}) if packs else Response(file.content, headers=headers)
 
     return give

@@ -33,8 +33,8 @@ def chromium() -> str:
     """The browser's program; a root user's Debian gets it. Raises RuntimeError where there is none to be had."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for words in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", "-qq", *words], check=True, timeout=500)
+        for words in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):  # an update that fails may do no harm
+            subprocess.run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", *words], check=False, timeout=500)
         found = shutil.which("chromium")
     if found is None:
         raise RuntimeError("the tests of the web page need Chromium: install it, so that `chromium` or `google-chrome` is on PATH")

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from services.api.timecode import milliseconds
-from tests.api.conftest import Running
+from tests.api.conftest import Running, running
 from tests.web.conftest import address, visiting
 
 ALIKE = ["90", "0", "1:02:03.5", "01:02", "90:00", "1m30s", "1h", "2h3m4.25s", "45s", "7.125", "0:00.001", "99:59:59.999"]
@@ -134,3 +134,40 @@ async def test_a_film_that_the_browser_cannot_play_is_cut_by_typed_times(browser
         await visit.mark("1", "2")
         await visit.make()
         await expect(visit.page.locator("#job-chip")).to_have_text("Waiting")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """Says nowhere how long it is, as what a page recorded."""
+    path = tmp_path / "recorded.webm"
+    source = "-f lavfi -i testsrc2=size=160x96:rate=25:duration=4 -c:v libvpx -deadline realtime -cpu-used 8 -f webm -live 1 pipe:1"
+    path.write_bytes(subprocess.run(["ffmpeg", "-v", "error", *source.split()], check=True, capture_output=True).stdout)
+    return path
+
+
+async def test_a_recording_that_says_nowhere_how_long_it_is_is_played_and_marked(browser: Browser, api: Running, recorded: Path) -> None:
+    async with visiting(browser, address(api)) as visit:
+        await visit.choose(recorded)
+        await expect(visit.page.locator("#clock")).to_have_text("0:00.00 / 0:03.96")  # Chromium's end is where the last picture begins
+        await expect(visit.page.get_by_label("End", exact=True)).to_have_value("0:03.96")
+
+
+async def test_a_film_that_is_longer_than_the_service_takes_is_told_before_it_is_sent(browser: Browser, api: Running, film: Path) -> None:
+    async with (
+        running(api.environ, MAX_CLIP_INPUT_DURATION_SEC="5") as (http, _),
+        visiting(browser, str(http.base_url).rstrip("/")) as visit,
+    ):
+        await visit.page.locator("#file").set_input_files(film)
+        said = "This file is too long: 0:12.At most 0:05 can be sent. Choose another one."
+        await expect(visit.page.locator("#choose-error")).to_have_text(said)
+        await visit.is_accessible()
+
+
+async def test_the_focus_goes_along_when_what_had_it_is_hidden(browser: Browser, api: Running, film: Path) -> None:
+    async with visiting(browser, address(api)) as visit:
+        await visit.choose(film)
+        await expect(visit.page.locator("#source-name")).to_be_focused()
+        await visit.page.get_by_role("button", name="Choose another").press("Enter")
+        await expect(visit.page.locator("#choose-title")).to_be_focused()
+        await visit.page.go_back()
+        await expect(visit.page.locator("#source-name")).to_be_focused()

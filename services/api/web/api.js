@@ -1,5 +1,7 @@
 // The API as this page calls it: same origin, the visitor's key in a header, and every refusal as one ApiError.
 
+import { device, session } from "./storage.js";
+
 const KEY = "clipstream.key";
 
 /* What to do, for who sits before a page, where the API's own hint speaks to programs. */
@@ -12,6 +14,7 @@ const HERE = {
   BAD_REQUEST: "Reload the page and try again.",
   RATE_LIMITED: "",
   BACKPRESSURE: "There is much to do just now.",
+  NO_ANSWER: "It may be restarting. Try again in a moment.",
   INTERNAL: "Try again; if it happens again, tell whoever runs this service the reference.",
 };
 
@@ -27,22 +30,25 @@ export class ApiError extends Error {
   }
 }
 
-export const unreachable = () =>
-  new ApiError({ message: "The service can't be reached.", hint: "Check your connection; it may also be restarting. Then try again." });
+export const unreachable = (more = "") =>
+  new ApiError({ message: "The service can't be reached.", hint: `Check your connection; it may also be restarting. Then try again.${more}` });
 
 export const cancelled = () => new DOMException("cancelled by the visitor", "AbortError");
 
 export const key = {
-  get: () => sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY) ?? "",
+  get: () => session.getItem(KEY) ?? device.getItem(KEY) ?? "",
   set(value, remember) {
     key.forget();
-    (remember ? localStorage : sessionStorage).setItem(KEY, value);
+    (remember ? device : session).setItem(KEY, value);
   },
   forget() {
-    sessionStorage.removeItem(KEY);
-    localStorage.removeItem(KEY);
+    session.removeItem(KEY);
+    device.removeItem(KEY);
   },
 };
+
+/** What is wrong with a key as it was typed or pasted; nothing else may go into a header. */
+export const faultOf = (written) => (/^[!-~]+$/.test(written) ? "" : "This is no key: keys have no spaces, and only plain letters, digits and signs.");
 
 /** What a caller gets told when a key is missing or wrong; app.js shows the field for it. */
 export const keyNeeded = new EventTarget();

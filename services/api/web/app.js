@@ -1,6 +1,6 @@
 // The page: which part of it is seen, and what leads from one to the next. The address says it too: #mark, #job=…, nothing.
 
-import { ApiError, key, keyNeeded } from "./api.js";
+import { ApiError, faultOf, key, keyNeeded } from "./api.js";
 import { element, facts, find, plain, show, size } from "./dom.js";
 import { JobPage, button } from "./job.js";
 import { listen } from "./keys.js";
@@ -11,6 +11,7 @@ import { Recent } from "./recent.js";
 import { fromFile, fromUrl } from "./source.js";
 import { Thumbnails } from "./thumbnails.js";
 import { Timeline } from "./timeline.js";
+import { format } from "./times.js";
 import { create, makeOf } from "./upload.js";
 
 const PARTS = ["choose", "work", "job"];
@@ -24,6 +25,7 @@ let source = null;
 let asking = { body: "", key: "" };
 let looking = new AbortController();
 let uploading = null;
+let turn = 0;
 
 /** An error, in a place for it: what happened, and what to do. */
 function tell(place, error) {
@@ -38,6 +40,7 @@ function view(name) {
   show(find("recent"), name !== "work");
   if (name !== "work") player.pause();
   if (name !== "job") jobPage.leave();
+  show(find("under-way"), uploading !== null);
   if (name !== "work") recent.load();
 }
 
@@ -49,6 +52,10 @@ function route() {
     view("job");
     focus("job-title");
     jobPage.open(job[1]);
+  } else if (hash === "#mark" && uploading) {
+    view("job");
+    jobPage.showUpload();
+    focus("job-title");
   } else if (hash === "#mark" && source) {
     view("work");
     focus("source-name");
@@ -73,14 +80,25 @@ function go(hash) {
 const draw = () => thumbnails.draw(timeline.view);
 
 async function chosen(file) {
+  turn += 1;
+  const mine = turn;
   show(find("choose-error"), false);
-  if (file.size === 0) return tell(find("choose-error"), new ApiError({ message: "This file is empty.", hint: "Choose another one." }));
+  if (file.size === 0) return refuse("This file is empty.", "Choose another one.");
   if (file.size > facts.maxInputBytes) {
-    const hint = `At most ${size(facts.maxInputBytes)} can be sent. Cut it down first, or choose another one.`;
-    return tell(find("choose-error"), new ApiError({ message: `This file is too large: ${size(file.size)}.`, hint }));
+    return refuse(`This file is too large: ${size(file.size)}.`, `At most ${size(facts.maxInputBytes)} can be sent. Cut it down first, or choose another one.`);
   }
-  uploading?.abort();
-  take(await fromFile(file, { player, thumbnails }));
+  find("browse").textContent = "Opening …";
+  const found = await fromFile(file, { player, thumbnails });
+  if (mine !== turn) return; // another one was chosen meanwhile
+  find("browse").textContent = "Choose a file";
+  if (found.duration <= facts.maxSourceSeconds) return take(found);
+  refuse(`This file is too long: ${format(found.duration, { digits: 0 })}.`, `At most ${format(facts.maxSourceSeconds)} can be sent. Choose another one.`);
+}
+
+/** Also of a file that was dropped while something else was seen. */
+function refuse(message, hint) {
+  if (!find("work").hidden || !find("job").hidden) go("#");
+  tell(find("choose-error"), new ApiError({ message, hint }));
 }
 
 async function named(event) {
@@ -88,21 +106,17 @@ async function named(event) {
   show(find("choose-error"), false);
   looking.abort();
   looking = new AbortController();
-  working(find("url-go"), true, "Looking …");
+  find("url-go").textContent = "Looking …";
   try {
     take(await fromUrl(find("url").value.trim(), { player, thumbnails, signal: looking.signal }));
   } catch (error) {
     if (error.name !== "AbortError") tell(find("choose-error"), error);
   }
-  working(find("url-go"), false, "Look");
-}
-
-function working(pressed, busy, label) {
-  pressed.disabled = busy;
-  pressed.textContent = label;
+  find("url-go").textContent = "Look";
 }
 
 function take(found) {
+  uploading?.abort();
   source = found;
   show(find("submit-error"), false);
   const known = found.duration > 0;
@@ -114,31 +128,32 @@ function take(found) {
 
 async function make(event) {
   event.preventDefault();
+  if (uploading) return; // a second click on the way
   show(find("submit-error"), false);
   if (!marks.insist()) return;
   player.pause();
   const wanted = { ...marks.range, ...fields(), metadata: { title: source.name } };
-  uploading = new AbortController();
-  const { signal } = uploading;
+  const mine = (uploading = new AbortController());
   view("job");
+  const onprogress = jobPage.uploading(source.name, marks.range, wanted, source.file?.size ?? 0, () => mine.abort());
   focus("job-title");
-  const onprogress = jobPage.uploading(source.name, marks.range, wanted, source.file?.size ?? 0, () => uploading.abort());
   try {
-    const { job } = await ordered(wanted, { signal, onprogress });
+    const { job } = await ordered(wanted, { signal: mine.signal, onprogress });
     asking = { body: "", key: "" };
-    go(`#job=${job.id}`);
+    sent(mine, `#job=${job.id}`);
   } catch (error) {
-    if (location.hash === "#mark") backTo(error);
-  } finally {
-    uploading = null;
+    sent(mine, "#mark");
+    if (error.name !== "AbortError") tell(find("submit-error"), error);
+    find("submit-error").scrollIntoView({ block: "nearest" });
   }
 }
 
-function backTo(error) {
-  route();
-  if (error.name === "AbortError") return;
-  tell(find("submit-error"), error);
-  find("submit-error").scrollIntoView({ block: "nearest" });
+/** Who looks at something else meanwhile is not taken away from it. */
+function sent(mine, next) {
+  const watched = location.hash === "#mark" && uploading === mine;
+  if (uploading === mine) uploading = null;
+  if (watched) go(next);
+  else if (find("work").hidden && find("job").hidden) view("choose");
 }
 
 function ordered(wanted, { signal, onprogress }) {
@@ -165,22 +180,35 @@ function askForKey() {
   show(find("key-open"), true);
   show(find("key-form"), true);
   show(find("key-forget"), key.get() !== "");
-  find("key-error").textContent = key.get() ? "This key is not accepted." : "";
+  find("key-error").textContent = "";
   find("key-field").focus();
+}
+
+function keyRefused() {
+  askForKey();
+  find("key-error").textContent = key.get() ? "This key is not accepted." : "";
 }
 
 function useKey(event) {
   event.preventDefault();
-  key.set(find("key-field").value.trim(), find("key-remember").checked);
-  find("key-field").value = "";
-  show(find("key-form"), false);
-  route();
+  const written = find("key-field").value.trim();
+  find("key-error").textContent = faultOf(written);
+  if (faultOf(written)) return;
+  key.set(written, find("key-remember").checked);
+  closeKeyForm();
 }
 
 function forgetKey() {
   key.forget();
-  show(find("key-form"), false);
   show(find("key-open"), false);
+  closeKeyForm();
+}
+
+/** And looks again, as whoever it is now. */
+function closeKeyForm() {
+  find("key-field").value = "";
+  route();
+  show(find("key-form"), false);
 }
 
 function dropped(event) {
@@ -202,7 +230,8 @@ function connect() {
   find("key-form").addEventListener("submit", useKey);
   find("key-forget").addEventListener("click", forgetKey);
   find("key-open").addEventListener("click", askForKey);
-  keyNeeded.addEventListener("needed", askForKey);
+  find("key-form").addEventListener("keydown", ({ key }) => key === "Escape" && show(find("key-form"), false));
+  keyNeeded.addEventListener("needed", keyRefused);
   for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
   document.addEventListener("drop", dropped);
   find("drop").addEventListener("dragenter", () => find("drop").classList.add("over"));

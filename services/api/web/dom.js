@@ -13,9 +13,15 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Where the keyboard's focus would go with what is hidden, it goes to the heading of what is seen. */
 export function show(node, visible) {
+  const loses = !visible && node.contains(document.activeElement);
   node.hidden = !visible;
+  if (loses) rest();
 }
+
+/** Puts the focus where one reads on, when what had it is gone. */
+export const rest = () => document.querySelector("main > section:not([hidden]) h1[tabindex]")?.focus({ preventScroll: true });
 
 /** A name from elsewhere, fit to be shown: no control characters, none that turn the direction of what follows. */
 export function plain(text, most = 120) {

@@ -1,7 +1,7 @@
 // A job as it goes on: its event stream, resumed where it broke off, and a plain look at the job where streams don't get through.
 
 import { call, send } from "./api.js";
-import { pause } from "./upload.js";
+import { pause } from "./pause.js";
 
 const SILENCE = 40000;
 /* Milliseconds: the service says something every 15 s, so a stream that says nothing for longer is dead. */

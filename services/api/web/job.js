@@ -1,7 +1,7 @@
 // One job on the page: how far it is, what it said, what came of it. The same place shows the upload before there is a job.
 
 import { call, sentence } from "./api.js";
-import { element, find, plain, show, size } from "./dom.js";
+import { element, find, plain, rest, show, size } from "./dom.js";
 import { isOver, moments, readJob } from "./follow.js";
 import { showResult } from "./result.js";
 import { roughly } from "./times.js";
@@ -14,6 +14,8 @@ export class JobPage {
   #job = null;
   #leaving = new AbortController();
   #stage = "";
+  #upload = null;
+  #seen = null;
 
   /** `tell` shows an error in an element; `again` gives the buttons for what to do next; `ended` hears of a job that is over. */
   constructor({ tell, again, ended }) {
@@ -23,7 +25,7 @@ export class JobPage {
 
   leave() {
     this.#leaving.abort();
-    this.#job = null;
+    this.#job = this.#seen = null;
     document.title = "Clipstream";
   }
 
@@ -31,6 +33,7 @@ export class JobPage {
     this.leave();
     this.#leaving = new AbortController();
     this.#stage = "";
+    if (find("job").contains(document.activeElement)) rest();
     find("result").replaceChildren();
     find("after").replaceChildren();
     for (const part of ["result", "failure"]) show(find(part), false);
@@ -40,14 +43,28 @@ export class JobPage {
 
   /** Before there is a job. Returns what to call with the bytes sent. */
   uploading(name, range, fields, bytes, stop) {
-    this.#begin();
-    this.stopUpload = stop;
     const job = { ...fields, ...range, status: "processing", stage: "uploading", progress: 0, sourceType: "upload", metadata: { title: name }, uploads: bytes > 0 };
-    this.#draw(job);
-    return (sent) => {
-      this.#draw({ ...job, progress: bytes ? (100 * sent) / bytes : 0 });
-      find("outlook").textContent = !bytes ? "" : sent < bytes ? `${size(sent)} of ${size(bytes)}` : "All of it is there; one moment.";
+    const upload = (this.#upload = { job, stop, bytes, sent: 0, lost: false });
+    this.showUpload();
+    return (sent, lost = false) => {
+      Object.assign(upload, { sent, lost });
+      if (this.#seen === upload) this.#drawUpload();
     };
+  }
+
+  /** The upload under way, also for who comes back to it. */
+  showUpload() {
+    this.#begin();
+    this.#seen = this.#upload;
+    this.stopUpload = this.#upload.stop;
+    this.#drawUpload();
+  }
+
+  #drawUpload() {
+    const { job, bytes, sent, lost } = this.#upload;
+    this.#draw({ ...job, progress: bytes ? (100 * sent) / bytes : 0 });
+    const far = !bytes ? "" : sent < bytes ? `${size(sent)} of ${size(bytes)}` : "All of it is there; one moment.";
+    find("outlook").textContent = lost ? "The connection is lost; the upload goes on by itself when it is back." : far;
   }
 
   /** Shows the job, follows it to its end, and then what came of it. */
@@ -163,7 +180,8 @@ function steps(job) {
 }
 
 function outlook({ status, queuePosition, estimatedSeconds }) {
+  if (status !== "queued") return "";
   const place = queuePosition > 1 ? [`${queuePosition - 1} before yours`] : queuePosition === 1 ? ["Yours is next"] : [];
-  const time = estimatedSeconds === undefined || status !== "queued" ? [] : [`${roughly(estimatedSeconds)} until it is done`];
+  const time = estimatedSeconds === undefined ? [] : [`${roughly(estimatedSeconds)} until it is done`];
   return [...place, ...time].join(", ");
 }

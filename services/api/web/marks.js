@@ -116,6 +116,7 @@ export class Marks extends EventTarget {
     if (end <= start) return { field: "end", message: "The end must come after the start." };
     if (this.duration && end > this.duration + 0.05) return { field: "end", message: `The video is only ${seconds(this.duration)} long.` };
     if (end - start > most + 0.0005) return { field: "end", message: `A clip can be ${seconds(most)} long at most; this is ${seconds(end - start)}.` };
+    if (this.duration && this.duration < least) return { field: "end", message: `The video is only ${seconds(this.duration)} long; a clip must be ${seconds(least)} long at least.` };
     if (end - start < least - 0.0005) return { field: "end", message: `A clip must be ${seconds(least)} long at least.` };
     return null;
   }

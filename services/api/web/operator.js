@@ -1,8 +1,9 @@
 // The operator's page: who looks, when it looks again, and the numbers. Dead letters are in operator_letters.js.
 
-import { ApiError, call, sentence } from "./api.js";
+import { ApiError, call, faultOf, sentence } from "./api.js";
 import { element, find, plain, show } from "./dom.js";
 import { advice, letters } from "./operator_letters.js";
+import { session } from "./storage.js";
 import { ago } from "./times.js";
 
 const KEY = "clipstream.operator";
@@ -11,7 +12,7 @@ const LONGEST = 60;
 const NOW = ["queued", "processing"];
 
 const board = { timer: 0, failures: 0, measuredAt: null, turn: Promise.resolve() };
-const key = () => sessionStorage.getItem(KEY) ?? "";
+const key = () => session.getItem(KEY) ?? "";
 
 /** A call in the operator's name. Raises ApiError. */
 function ask(path, { more = {}, ...options } = {}) {
@@ -63,7 +64,7 @@ function freshen() {
 }
 
 function locked(problem = "") {
-  sessionStorage.removeItem(KEY);
+  session.removeItem(KEY);
   clearTimeout(board.timer);
   say("");
   show(find("board"), false);
@@ -159,9 +160,11 @@ function failureRow({ code, count, hint }) {
 
 find("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(KEY, find("key").value.trim());
+  const written = find("key").value.trim();
+  find("key-problem").textContent = faultOf(written);
+  if (faultOf(written)) return;
+  session.setItem(KEY, written);
   find("key").value = "";
-  find("key-problem").textContent = "";
   board.failures = 0;
   refresh();
 });

@@ -2,6 +2,7 @@
 
 import { ApiError, sentence } from "./api.js";
 import { element, find, plain, show } from "./dom.js";
+import { session } from "./storage.js";
 import { ago } from "./times.js";
 
 const PATH = "/api/admin/dlq";
@@ -38,6 +39,7 @@ function known(letters, nextCursor) {
   show(find("letters"), letters.length > 0);
   show(find("letters-none"), letters.length === 0);
   show(find("more"), nextCursor !== undefined && view.limit < MOST);
+  show(find("letters-most"), nextCursor !== undefined && view.limit >= MOST);
   find("replay-many").disabled = view.busy || !letters.some((letter) => letter.replayable);
   find("replay-many").textContent = chosen() ? `Replay all of ${chosen()}` : "Replay all";
   fill(letters);
@@ -47,7 +49,7 @@ function known(letters, nextCursor) {
 function unknown(error) {
   find("letters-unknown").textContent = `${error.message} ${error.hint}`;
   show(find("letters-unknown"), true);
-  for (const id of ["letters", "letters-none", "more"]) show(find(id), false);
+  for (const id of ["letters", "letters-none", "more", "letters-most"]) show(find(id), false);
   find("replay-many").disabled = true;
 }
 
@@ -124,7 +126,7 @@ function told(error) {
 
 function named() {
   const name = find("name").value.trim();
-  sessionStorage.setItem(NAME, name);
+  session.setItem(NAME, name);
   return name ? { "x-operator": name } : {};
 }
 
@@ -142,15 +144,24 @@ async function replayMany() {
   if (!(await sure("Replay them?", `This puts ${whose} back to work, also those that the page doesn't show. What fails again comes back.`, "Replay"))) return;
   await acting(async () => {
     const done = { replayed: 0, refused: [] };
-    let wish = stage ? { stage } : { all: true };
-    while (wish) {
-      const answer = await order("/replay", "POST", wish);
-      done.replayed += answer.replayed.length;
-      done.refused.push(...answer.refused);
-      wish = answer.next;
+    try {
+      await replayed(stage ? { stage } : { all: true }, done);
+    } catch (error) {
+      if (done.replayed) page.tell(`${count(done.replayed)} put back to work before it stopped`);
+      throw error;
     }
     return `${count(done.replayed)} put back to work${kept(done.refused)}`;
   });
+}
+
+/** The API takes them by the hundred, and says each time what is left. */
+async function replayed(first, done) {
+  for (let wish = first; wish; ) {
+    const answer = await order("/replay", "POST", wish);
+    done.replayed += answer.replayed.length;
+    done.refused.push(...answer.refused);
+    wish = answer.next;
+  }
 }
 
 const kept = (refused) => (refused.length ? `; ${refused.length} can't run again and stayed, such as number ${refused[0].seq}: ${plain(refused[0].reason, 300)}` : "");
@@ -201,7 +212,7 @@ const readable = (text) => text.replace(/[^\P{C}\n\t]/gu, "\uFFFD");
 
 function begin(around) {
   page = around;
-  find("name").value = sessionStorage.getItem(NAME) ?? "";
+  find("name").value = session.getItem(NAME) ?? "";
   find("letters-tools").addEventListener("submit", (event) => event.preventDefault());
   find("stage").addEventListener("change", () => ((view.limit = STEP), page.refresh()));
   find("more").addEventListener("click", () => ((view.limit = Math.min(MOST, view.limit + STEP)), page.refresh()));

@@ -4,6 +4,8 @@ import { find, show } from "./dom.js";
 import { format, rounded } from "./times.js";
 
 const USUAL_FRAME = 1 / 25;
+const PATIENCE = 10000;
+/* Milliseconds for a source to say what it is. */
 const INSIDE = 0.0004;
 /* Seconds past a frame's own time: a seek to the time itself may show the frame before it. */
 
@@ -13,6 +15,7 @@ export class Player extends EventTarget {
   #asked = null;
   #loop = null;
   #seen = null;
+  #loading = new AbortController();
 
   constructor() {
     super();
@@ -35,12 +38,12 @@ export class Player extends EventTarget {
     this.clear();
     this.frame = frameRate ? 1 / frameRate : USUAL_FRAME;
     const video = this.#video;
-    const known = new Promise((resolve) => {
-      video.addEventListener("loadeddata", () => resolve(true), { once: true });
-      video.addEventListener("error", () => resolve(false), { once: true });
-    });
     video.src = url;
-    this.playable = (await known) && Number.isFinite(video.duration);
+    const { signal } = (this.#loading = new AbortController());
+    this.playable = await happened(video, "loadedmetadata", signal);
+    if (video.duration === Infinity) await this.#findEnd(signal);
+    if (signal.aborted) return false;
+    this.playable &&= Number.isFinite(video.duration);
     this.duration = this.playable ? video.duration : 0;
     this.#shown(this.playable, video.videoWidth === 0);
     if (this.playable && !frameRate) this.#measure();
@@ -48,7 +51,17 @@ export class Player extends EventTarget {
     return this.playable;
   }
 
+  /** What a page or a camera recorded as it went says nowhere how long it is: only a look beyond its end tells. */
+  async #findEnd(signal) {
+    const video = this.#video;
+    const told = happened(video, "durationchange", signal);
+    video.currentTime = Number.MAX_SAFE_INTEGER;
+    await told;
+    video.currentTime = 0;
+  }
+
   clear() {
+    this.#loading.abort();
     this.#video.pause();
     this.#video.removeAttribute("src");
     this.#video.load();
@@ -158,4 +171,16 @@ export class Player extends EventTarget {
       if (this.playable) this.#measure();
     });
   }
+}
+
+/** False for an error, for what takes too long, and once `signal` says that nobody wants it any more. */
+function happened(video, name, signal) {
+  return new Promise((resolve) => {
+    const over = new AbortController();
+    const end = (answer) => (over.abort(), resolve(answer));
+    video.addEventListener(name, () => end(true), over);
+    video.addEventListener("error", () => end(false), over);
+    signal.addEventListener("abort", () => end(false), over);
+    setTimeout(() => end(false), PATIENCE);
+  });
 }

@@ -28,8 +28,15 @@ export class Recent {
       show(find("recent-error"), false);
     } catch (error) {
       show(find("recent-none"), false);
-      if (error.status !== 401) this.tell(find("recent-error"), error); // for that one the key is being asked for
+      if (error.status === 401) this.#forget(); // the key is being asked for
+      else this.tell(find("recent-error"), error);
     }
+  }
+
+  /** What another key may have shown. */
+  #forget() {
+    find("recent-list").replaceChildren();
+    for (const part of ["recent-more", "recent-error"]) show(find(part), false);
   }
 
   #list(rows, isMore) {

@@ -1,10 +1,12 @@
 // A finished clip: played with its subtitles, its files to download, links to pass on. Signed URLs end, so they are fetched anew when old.
 
 import { call } from "./api.js";
-import { element, find } from "./dom.js";
+import { element, find, plain } from "./dom.js";
+import { session } from "./storage.js";
 
 const FRESH = 240000;
 /* Milliseconds: signed URLs live ten minutes, unless the operator says otherwise. */
+const YOUNG = 20000;
 const CLOSED = "clipstream.resultsClosed";
 const FILES = [
   ["video", "Clip", "MP4"],
@@ -35,7 +37,7 @@ export async function showResult(job, signal) {
     ...warnings(job),
   );
   play(video, result.video, result.thumbnail, cues);
-  video.addEventListener("error", () => refreshed(source, video), { once: true });
+  video.addEventListener("error", () => refreshed(source, video, note));
   return find("result");
 }
 
@@ -67,44 +69,49 @@ function play(video, file, thumbnail, cues) {
   video.replaceChildren(...(cues ? [cues()] : []));
 }
 
-/** Goes on where the old address ended. */
-async function refreshed(source, video) {
+/** Goes on where the old address ended; one that is new and does not play is none for this browser. */
+async function refreshed(source, video, note) {
+  if (Date.now() - source.since < YOUNG) return (note.textContent = "This browser can't play it. Download it to watch it.");
   const at = video.currentTime;
   await source.renew().catch(() => {});
-  video.src = source.result.video.url;
+  video.src = (video.hasAttribute("data-burned") ? source.result.burnedVideo : source.result.video).url;
   video.currentTime = at;
 }
 
 /** Makes the track, or null where the storage lets no page read: then the files are there, and the burned video. */
 async function subtitles(url, signal) {
-  if (sessionStorage.getItem(CLOSED)) return null;
+  if (session.getItem(CLOSED)) return null;
   try {
     const answer = await fetch(url, { signal, credentials: "omit" });
     if (!answer.ok) return null;
     const held = URL.createObjectURL(new Blob([await answer.text()], { type: "text/vtt" }));
+    signal.addEventListener("abort", () => URL.revokeObjectURL(held), { once: true });
     return () => element("track", { kind: "subtitles", label: "Subtitles", src: held, default: true });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    sessionStorage.setItem(CLOSED, "yes");
+    session.setItem(CLOSED, "yes");
     return null;
   }
 }
 
 function choice({ result }, video, cues) {
   if (!result.burnedVideo) return null;
-  const show = (burned) => play(video, burned ? result.burnedVideo : result.video, result.thumbnail, burned ? null : cues);
+  const show = (burned) => {
+    video.toggleAttribute("data-burned", burned);
+    play(video, burned ? result.burnedVideo : result.video, result.thumbnail, burned ? null : cues);
+  };
   const one = (label, burned) =>
     element("label", {}, element("input", { type: "radio", name: "shown", checked: !burned, onchange: () => show(burned) }), element("span", {}, label));
   return element("fieldset", { class: "chips" }, element("legend", {}, "Show"), one(cues ? "Switchable subtitles" : "Without subtitles", false), one("Burned-in subtitles", true));
 }
 
 function files(source, note) {
-  const rows = listed(source.result).map((file) => row(source, file, note));
+  const rows = listed(source.result).map((file, index) => row(source, file, note, index === 0));
   return element("div", { class: "card" }, element("h2", {}, "Files"), element("ul", { class: "files" }, ...rows));
 }
 
-function row(source, { title, kind, pick }, note) {
-  const download = element("a", { class: "button", href: pick(source.result).url, download: true, rel: "noreferrer" }, "Download");
+function row(source, { title, kind, pick }, note, isFirst) {
+  const download = element("a", { class: isFirst ? "button primary" : "button", href: pick(source.result).url, download: true, rel: "noreferrer" }, "Download");
   download.append(element("span", { class: "away" }, ` ${title}, ${kind}`));
   const renew = () => source.url(pick).then((url) => (download.href = url)).catch(() => {});
   for (const name of ["pointerdown", "focus"]) download.addEventListener(name, renew);
@@ -134,4 +141,4 @@ async function write(text) {
   if (!done) throw new Error("not copied");
 }
 
-const warnings = (job) => (job.warnings ?? []).map(({ message }) => element("p", { class: "note" }, message));
+const warnings = (job) => (job.warnings ?? []).map(({ message }) => element("p", { class: "note" }, plain(message, 500)));
