@@ -1,8 +1,10 @@
-"""What makes an upload whole: all its parts are there, S3 makes them one object, the row says so. May be done twice, and by two at once."""
+"""What makes an upload whole: all its parts are there, S3 makes them one object, the row says so. May be done twice."""
 
 import asyncio
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.client_uploads import StoredPart
@@ -19,6 +21,10 @@ UNKNOWN = "there is no upload under this uploadKey"
 LOST = "the file store has given this upload up"
 BEGIN_AGAIN = "Begin a new upload with POST /api/uploads."
 SEND_THE_REST = "Send what is missing; GET /api/uploads/{id} gives fresh URLs for it."
+
+
+_turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+"""Of the uploads that this process completes just now: rclone loses the object where two complete one upload at once. S3 itself doesn't."""
 
 
 class IncompleteError(Exception):
@@ -60,6 +66,14 @@ async def completed(api: Api, upload: Upload) -> Upload:
     """Raises IncompleteError, and Failure: NOT_FOUND when it was deleted meanwhile, GONE when S3 has lost it."""
     if upload.state == "complete":
         return upload
+    async with _turns.setdefault(upload.id, asyncio.Lock()):
+        found = await api.uploads.by_key(upload.key, upload.tenant, api.now())
+        if found is None:
+            raise Failure(Code.NOT_FOUND, UNKNOWN)
+        return found if found.state == "complete" else await _completed(api, found)
+
+
+async def _completed(api: Api, upload: Upload) -> Upload:
     there = await stored_parts(api, upload)
     if there is not None:
         if absent := missing(upload.parts, sizes(there)):

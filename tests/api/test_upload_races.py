@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from libs.common.domain.events import Envelope, encode
@@ -79,3 +80,23 @@ async def test_a_job_whose_upload_is_just_being_deleted_waits_for_the_end_of_it(
 
 async def nobody(*_: object) -> None:
     """Who is told of a job's end."""
+
+
+async def test_who_completes_an_upload_at_once_completes_it_once(api: Running) -> None:
+    """rclone loses the object where two do: it is in its cache alone then, and gone with that."""
+    asked = {"size": len(PICTURES), "filename": "film.mp4", "contentType": "video/mp4"}
+    ticket = (await api.http.post("/api/uploads", json=asked)).json()
+    async with httpx.AsyncClient() as http:
+        assert (await http.put(ticket["url"], content=PICTURES, headers=ticket["headers"])).status_code == 200
+    before = await completions(api)
+    path = path_of(ticket["uploadKey"])
+    answers = await asyncio.gather(*(api.http.post(f"{path}/complete") for _ in range(6)))
+    assert [answer.json()["state"] for answer in answers] == ["complete"] * 6
+    assert await completions(api) == before + 1
+
+
+PICTURES = b"pictures" * 100_000
+
+
+async def completions(api: Running) -> float:
+    return await api.counted("clip_storage_requests_total", operation="complete_multipart_upload")
