@@ -33,7 +33,7 @@ def address(url: str | None, key: str | None, *, insecure: bool | None = None, e
     scheme, host = _parsed(url)
     if not re.fullmatch(r"[\x21-\x7e]*", key):
         raise Unauthorized("UNAUTHORIZED", "that is no API key", hint="A key looks like ck_…, on one line.", field="key")
-    if key and scheme == "http" and not (insecure or _is_loopback(host)):
+    if key and scheme == "http" and not (insecure or is_loopback(host)):
         message = f"the API key would go to {host} in the clear"
         hint = f"Use https. If the network is your own, pass insecure=True or set {INSECURE}=1."
         raise BadRequest("INSECURE", message, hint=hint, field="url")
@@ -46,13 +46,13 @@ def _parsed(url: str) -> tuple[str, str]:
         good = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
     except ValueError:
         good = False
-    if not good or parts.username is not None or parts.query or parts.fragment or not url.isprintable():
-        hint = "It looks like https://clips.example.com, without a password or a query."
+    if not good or parts.username is not None or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        hint = "It looks like https://clips.example.com: with its https:// (or http://), without a password or a query."
         raise BadRequest("BAD_ADDRESS", "that is no server's address", hint=hint, field="url")
     return parts.scheme, parts.hostname or ""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -41,9 +41,10 @@ class AsyncClipstream:
         timeout: float = 30.0,
         retries: int = 4,
         insecure: bool | None = None,
-        wire: Wire | None = None,
+        wire: Callable[[float, str], Wire] = AsyncWire,
     ) -> None:
-        self._server = Server(address(url, key, insecure=insecure), wire or AsyncWire(timeout), Pacing(retries))
+        where = address(url, key, insecure=insecure)
+        self._server = Server(where, wire(timeout, where.url), Pacing(retries))
         self.keys = AsyncKeys(self._server)
         self.dead_letters = AsyncDeadLetters(self._server)
 

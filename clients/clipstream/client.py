@@ -30,7 +30,7 @@ class Clipstream:
         retries: int = 4,
         insecure: bool | None = None,
     ) -> None:
-        self._flows = AsyncClipstream(url, key=key, retries=retries, insecure=insecure, wire=BlockingWire(timeout))
+        self._flows = AsyncClipstream(url, key=key, timeout=timeout, retries=retries, insecure=insecure, wire=BlockingWire)
         self.keys = Keys(self._flows.keys)
         self.dead_letters = DeadLetters(self._flows.dead_letters)
 

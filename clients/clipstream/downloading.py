@@ -101,7 +101,7 @@ class _Fetching:
     etag: str = ""
 
     async def into(self, place: Path) -> None:
-        draft = place.with_name(f".{place.name}.{uuid4().hex[:12]}.part")
+        draft = place.with_name(f".{uuid4().hex}.part")  # a name of its own: with the file's in it, a long one would not fit
         try:
             with draft.open("xb") as file:
                 await self._whole(file)

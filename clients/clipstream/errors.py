@@ -1,6 +1,6 @@
 """All that can go wrong, as exceptions of one family: ClipstreamError. What the server said is in their fields. Pure."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipstream.models import Job
@@ -37,6 +37,16 @@ class ClipstreamError(Exception):
         self.correlation_id = correlation_id
         self.field = field
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it comes out of another process as it was: an error that can't breaks the whole pool of them."""
+        return _again, (type(self), str(self), self.__dict__)
+
+
+def _again(kind: type[ClipstreamError], said: str, fields: dict[str, Any]) -> ClipstreamError:
+    error = kind.__new__(kind, said)
+    error.__dict__.update(fields)
+    return error
 
 
 class BadRequest(ClipstreamError):

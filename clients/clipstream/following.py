@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from httpx_sse import ServerSentEvent
 from msgspec.structs import replace
 
 from clipstream.answers import error_of, value_of
 from clipstream.errors import ClipstreamError, JobCancelled, JobFailed, RateLimited, Unavailable, WaitTimeout
+from clipstream.frames import Frame, Frames
 from clipstream.models import Event, Job, JobMoment, Model
 from clipstream.server import Server, identifier, whole
 
@@ -23,7 +23,8 @@ OUTAGE = 120.0
 """Seconds for which a server may be away while it is followed: longer than a restart."""
 POLLS = (0.3, 2.0)
 """Seconds between questions where nothing streams: at first, and at most."""
-
+LAST_LOOK = 1.0
+"""Seconds for a last question once the time is up."""
 
 NOTHING_FOLLOWS = 204
 
@@ -97,9 +98,10 @@ class _Following:
                 raise error_of(answer.status, answer.headers, await whole(answer))
             if self.ended or not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 return
-            async for frame in answer.frames():
+            frames = Frames()
+            async for chunk in answer.chunks():
                 self._heard()
-                if frame.data:
+                for frame in frames.fed(chunk):
                     event = _event(frame)
                     self.place, over = event.id or self.place, event.job.is_over
                     yield event
@@ -110,7 +112,7 @@ class _Following:
 
     async def _asked(self) -> AsyncGenerator[Event, None]:
         """The job's last events; each says how the job stands now."""
-        answer = await self.server.get(f"/api/jobs/{self.job_id}", JobAnswer)
+        answer = await self.server.once.call("GET", f"/api/jobs/{self.job_id}", JobAnswer, patience=self._patience())
         self.contact = self.deadline.clock()
         moment = JobMoment(status=answer.job.status, stage=answer.job.stage, progress=answer.job.progress)
         for event in answer.events:
@@ -169,11 +171,24 @@ async def wait(server: Server, job_id: str, timeout: float | None, on_event: Cal
                 after = event.id or after
                 if on_event:
                     on_event(event)
-        found = await job(server, job_id)
+        try:
+            found = await _looked(server, job_id, deadline)
+        except Unavailable as error:
+            if timeout is None or not deadline.is_past:
+                raise
+            raise WaitTimeout(job_id, timeout) from error
         if found.is_over:
             return _done(found)
         if timeout is not None and deadline.is_past:
-            raise WaitTimeout(found.id, timeout)
+            raise WaitTimeout(job_id, timeout)
+
+
+async def _looked(server: Server, job_id: str, deadline: Deadline) -> Job:
+    """How the job stands; after the deadline there is one look, and a short one."""
+    if not deadline.is_past:
+        return await job(server, job_id)
+    answer = await server.once.call("GET", f"/api/jobs/{job_id}", JobAnswer, patience=LAST_LOOK)
+    return answer.job
 
 
 def _done(job: Job) -> Job:
@@ -184,7 +199,7 @@ def _done(job: Job) -> Job:
     return job
 
 
-def _event(frame: ServerSentEvent) -> Event:
+def _event(frame: Frame) -> Event:
     """Raises ClipstreamError for what is no event."""
-    event = value_of(frame.data.encode(), Event)
+    event = value_of(frame.data, Event)
     return replace(event, id=int(frame.id)) if frame.id.isascii() and frame.id.isdigit() else event

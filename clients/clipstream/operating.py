@@ -1,9 +1,11 @@
 """The operator's calls, over keys and dead letters. They need a key with the scope admin."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 from uuid import UUID
 
+from clipstream.errors import NotFound
 from clipstream.job_options import camel
 from clipstream.models import Model
 from clipstream.operator_models import DeadLetter, Discarded, Key, NewKey, NotReplayed, OpenedLetter, Overview, Replayed, Replays
@@ -39,14 +41,16 @@ class _DiscardAnswer(Model, frozen=True, kw_only=True):
 
 
 async def overview(server: Server) -> Overview:
-    return await server.get("/api/admin/overview", Overview)
+    with _switched_on():
+        return await server.get("/api/admin/overview", Overview)
 
 
 async def keys(server: Server) -> list[Key]:
     found: list[Key] = []
     cursor = None
     while True:
-        page = await server.get(KEYS, _KeyPage, limit=PAGE, cursor=cursor)
+        with _switched_on():
+            page = await server.get(KEYS, _KeyPage, limit=PAGE, cursor=cursor)
         found += page.keys
         if (cursor := page.next_cursor) is None:
             return found
@@ -55,7 +59,8 @@ async def keys(server: Server) -> list[Key]:
 async def make_key(server: Server, name: str, scopes: Sequence[Scope], **limits: Any) -> NewKey:
     """Never sent twice on its own: a key whose answer was lost would be nobody's."""
     body = {"name": name, "scopes": list(scopes), **_given(limits)}
-    return await server.call("POST", KEYS, NewKey, body=body, repeatable=False)
+    with _switched_on():
+        return await server.call("POST", KEYS, NewKey, body=body, repeatable=False)
 
 
 async def revoke_key(server: Server, key_id: str) -> Key:
@@ -70,7 +75,8 @@ async def rotate_key(server: Server, key_id: str, **wishes: Any) -> NewKey:
 async def letters(server: Server, stage: str | None, job_id: str | UUID | None) -> AsyncGenerator[DeadLetter, None]:
     cursor = None
     while True:
-        page = await server.get(LETTERS, _LetterPage, limit=PAGE, cursor=cursor, stage=stage, jobId=job_id)
+        with _switched_on():
+            page = await server.get(LETTERS, _LetterPage, limit=PAGE, cursor=cursor, stage=stage, jobId=job_id)
         for letter in page.letters:
             yield letter
         if (cursor := page.next_cursor) is None:
@@ -100,6 +106,16 @@ async def replay(server: Server, wish: dict[str, Any]) -> Replays:
 async def discard(server: Server, seq: int) -> Discarded:
     answer = await server.call("DELETE", f"{LETTERS}/{int(seq)}", _DiscardAnswer)
     return answer.discarded
+
+
+@contextmanager
+def _switched_on() -> Generator[None, None, None]:
+    """Around calls that any server with an operator's API answers."""
+    try:
+        yield
+    except NotFound as error:
+        message, hint = "this server has no API for operators", "It must run with ADMIN_ENABLED=true."
+        raise NotFound(error.code, message, hint=hint, status=error.status, correlation_id=error.correlation_id) from error
 
 
 def _chosen(wish: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Calls to the API: one request, retried where that can help, and its answer as a value."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -9,13 +10,15 @@ import msgspec
 
 from clipstream.address import Address
 from clipstream.answers import error_of, value_of
-from clipstream.errors import ClipstreamError, NotFound
+from clipstream.errors import UNREACHABLE, ClipstreamError, NotFound, Unavailable
 from clipstream.pacing import Pacing
 from clipstream.wire import Answer, Request, Wire
 
 Value = TypeVar("Value")
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer that is read whole."""
+LONGEST = 120.0
+"""Seconds for all of it, however steadily it drips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,11 @@ class Server:
     address: Address
     wire: Wire
     pacing: Pacing
+
+    @property
+    def once(self) -> "Server":
+        """The same server, asked without a second attempt."""
+        return replace(self, pacing=replace(self.pacing, retries=0))
 
     async def get(self, path: str, kind: type[Value], **query: Any) -> Value:
         named = {name: value for name, value in query.items() if value is not None}
@@ -73,11 +81,13 @@ class Server:
 
 async def whole(answer: Answer) -> bytes:
     """The body. Raises ClipstreamError for one that has no end."""
-    body = bytearray()
+    body, begun = bytearray(), time.monotonic()
     async for chunk in answer.chunks():
         body += chunk
         if len(body) > LARGEST:
             raise ClipstreamError("BAD_ANSWER", "the server's answer is too large")
+        if time.monotonic() - begun > LONGEST:
+            raise Unavailable(UNREACHABLE, "the server's answer did not come to its end", hint="Try again in a moment.", retryable=True)
     return bytes(body)
 
 

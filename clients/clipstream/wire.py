@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
 
+from clipstream.address import is_loopback
 from clipstream.errors import UNREACHABLE, BadRequest, Unavailable
 
 Value = TypeVar("Value")
@@ -56,12 +56,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer whose body is still to come: as bytes, or as the frames of an event stream. Header names are found in any case."""
+    """An answer whose body is still to come. Header names are found in any case."""
 
     status: int
     headers: Mapping[str, str]
     chunks: Callable[[], AsyncIterator[bytes]]
-    frames: Callable[[], AsyncIterator[ServerSentEvent]]
 
 
 class Wire(Protocol):
@@ -78,19 +77,15 @@ class Wire(Protocol):
 
 
 class BlockingWire:
-    def __init__(self, timeout: float) -> None:
-        self._http = httpx.Client(timeout=timeout, headers=ALWAYS, verify=_trusted())
+    def __init__(self, timeout: float, url: str) -> None:
+        with _set_up():
+            self._http = httpx.Client(timeout=timeout, headers=ALWAYS, verify=_trusted(), mounts=dict.fromkeys(_direct(url)))
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncGenerator[Answer, None]:
         content = request.content if isinstance(request.content, bytes) else _counted(request.content, request.sent)
         with _in_our_words(request.url), self._http.stream(**_arguments(request, self._http.timeout), content=content) as response:
-            yield Answer(
-                response.status_code,
-                response.headers,
-                lambda: _each(response.iter_raw()),
-                lambda: _each(EventSource(response).iter_sse()),
-            )
+            yield Answer(response.status_code, response.headers, lambda: _each(response.iter_raw()))
 
     async def pause(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251  blocking is what this wire is for
@@ -103,15 +98,16 @@ class BlockingWire:
 
 
 class AsyncWire:
-    def __init__(self, timeout: float) -> None:
-        self._http = httpx.AsyncClient(timeout=timeout, headers=ALWAYS, verify=_trusted())
+    def __init__(self, timeout: float, url: str) -> None:
+        with _set_up():
+            self._http = httpx.AsyncClient(timeout=timeout, headers=ALWAYS, verify=_trusted(), mounts=dict.fromkeys(_direct(url)))
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncGenerator[Answer, None]:
         content = request.content if isinstance(request.content, bytes) else self._read(request.content, request.sent)
         with _in_our_words(request.url):
             async with self._http.stream(**_arguments(request, self._http.timeout), content=content) as response:
-                yield Answer(response.status_code, response.headers, response.aiter_raw, EventSource(response).aiter_sse)
+                yield Answer(response.status_code, response.headers, response.aiter_raw)
 
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -160,7 +156,8 @@ def origin(url: str) -> str:
     """What of a URL may be said aloud: no user, path or query."""
     try:
         parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
     except ValueError:
         return "the address"
 
@@ -171,8 +168,31 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def _direct(url: str) -> set[str]:
+    """Whither no proxy leads: this machine. The key goes there in the clear, and a proxy would read it."""
+    host = urlsplit(url).hostname or ""
+    named = {"127.0.0.1", "localhost", "[::1]"}
+    if is_loopback(host):
+        named.add(f"[{host}]" if ":" in host else host)
+    return {f"all://{name}" for name in named}
+
+
+@contextmanager
+def _set_up() -> Generator[None, None, None]:
+    """Raises BadRequest for what the environment says wrongly of certificates or proxies."""
+    try:
+        yield
+    except (OSError, ssl.SSLError) as error:
+        hint = "Check SSL_CERT_FILE and SSL_CERT_DIR in the environment."
+        raise BadRequest("BAD_ENVIRONMENT", "the trusted certificates can't be read", hint=hint) from error
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        hint = "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY: http://host:port will do, SOCKS wants `pip install socksio`."
+        raise BadRequest("BAD_ENVIRONMENT", "the proxy that the environment names can't be used", hint=hint) from error
+
+
 def _arguments(request: Request, usual: httpx.Timeout) -> dict[str, Any]:
-    timeout = usual if request.patience is None else httpx.Timeout(usual.connect, read=request.patience)
+    patience = request.patience
+    timeout = usual if patience is None else httpx.Timeout(min(usual.connect or patience, patience), read=patience)
     return {"method": request.method, "url": request.url, "headers": dict(request.headers), "timeout": timeout}
 
 
@@ -183,6 +203,9 @@ def _in_our_words(url: str) -> Generator[None, None, None]:
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise BadRequest("BAD_ADDRESS", f"{origin(url)} is no address to send a request to", field="url") from error
     except httpx.ConnectError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            hint = "For a certificate of your own, name its authority's file in SSL_CERT_FILE."
+            raise BadRequest("UNTRUSTED", f"the certificate of {origin(url)} is not trusted", hint=hint, field="url") from error
         raise _unreachable(f"{origin(url)} can't be reached", "Check the address, and that the server runs.") from error
     except httpx.TimeoutException as error:
         raise _unreachable(f"{origin(url)} did not answer in time") from error

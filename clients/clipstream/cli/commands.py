@@ -1,9 +1,13 @@
 """Which commands there are, with what `--help` says of each in a line; a command's own module is only loaded when it is run."""
 
+import os
+import sys
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
+
+from clipstream.cli.exits import Exit
 
 
 class Entry(NamedTuple):
@@ -41,6 +45,14 @@ ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in secti
 
 class Commands(click.Group):
     """Lists them by section, and loads one when it is asked for."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A reader that went away (`| head -1`) ends the command without a word; click would make it an error."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains of it once more as it ends
+            return Exit.NOBODY_READS
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(ENTRIES)

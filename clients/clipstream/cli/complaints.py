@@ -40,9 +40,11 @@ def _told(error: Exception) -> tuple[Exit, dict[str, object]]:
         case click.ClickException():
             path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
             hint = f"`{path} --help` shows how it is used." if path else ""
+            if isinstance(error, click.NoSuchOption):
+                hint = f"A file whose name begins with - is written ./-name. {hint}"
             return Exit(error.exit_code), {"code": "USAGE", "message": error.format_message(), "hint": hint}
-        case OSError(filename=str(name), strerror=str(why)):
-            return Exit.USAGE, {"code": "FILE", "message": f"{name}: {why}"}
+        case OSError(filename=name, strerror=str(why)):
+            return Exit.USAGE, {"code": "FILE", "message": f"{name}: {why}" if name else why}
         case _:
             hint = f"{TRACEBACK}=1 in the environment shows where; please tell us."
             return Exit.UNEXPECTED, {

@@ -9,14 +9,14 @@ import click
 from clipstream import Clipstream, Job, JobOptions, Upload
 from clipstream.cli.downloading import as_text, fetched, file_name, tell_files
 from clipstream.cli.exits import Exit
-from clipstream.cli.following import followed, interrupted
+from clipstream.cli.following import followed, interrupted, tell_way_back
 from clipstream.cli.names import is_url, numbered, stem_of
 from clipstream.cli.options import Connection, connecting, examples, output_folder
 from clipstream.cli.progress import job_progress, transfer
 from clipstream.cli.terminal import Terminal
 from clipstream.cli.times import ACCEPTED_RANGE, Range, range_in, range_of
 from clipstream.cli.words import begins_elsewhere
-from clipstream.errors import JobCancelled, JobFailed
+from clipstream.errors import ClipstreamError, JobCancelled, JobFailed
 
 PRESETS = click.Choice(["720p", "1080p", "vertical", "audio", "gif"])
 STYLES = click.Choice(["default", "bold", "boxed", "karaoke"])
@@ -103,10 +103,18 @@ def cut_command(*, connection: Connection, detach: bool, **given: Any) -> Exit:
     return Exit.DONE
 
 
+def check_file(video: str) -> None:
+    """Raises UsageError for what is no file; what comes out of a pipe can't be sent in parts."""
+    if not Path(video).exists():
+        raise click.UsageError(f"there is no file {video}")
+    if not Path(video).is_file():
+        raise click.UsageError(f"{video} is {'a folder' if Path(video).is_dir() else 'no ordinary file: save it as one first'}")
+
+
 def _wish(given: dict[str, Any]) -> Wish:
     ranges = ranges_of(given["start"], given["end"], given["segments"])
-    if not is_url(given["video"]) and not Path(given["video"]).is_file():
-        raise click.UsageError(f"there is no file {given['video']}")
+    if not is_url(given["video"]):
+        check_file(given["video"])
     folder = Path(output_folder(given["output"]))
     return Wish(given["video"], ranges, given["joined"] and len(ranges) > 1, _options(given), folder, given["name"])
 
@@ -129,11 +137,15 @@ def _options(given: dict[str, Any]) -> JobOptions:
 
 def _created(terminal: Terminal, client: Clipstream, wish: Wish) -> list[Job]:
     source = wish.video if is_url(wish.video) else _uploaded(terminal, client, Path(wish.video))
-    if wish.joined:
-        return [client.create(source, segments=wish.ranges, joined=True, **wish.options)]
-    if len(wish.ranges) > 1:
-        return client.create_many(source, wish.ranges, **wish.options)
-    return [client.create(source, *wish.ranges[0], **wish.options)]
+    try:
+        if wish.joined:
+            return [client.create(source, segments=wish.ranges, joined=True, **wish.options)]
+        if len(wish.ranges) > 1:
+            return client.create_many(source, wish.ranges, **wish.options)
+        return [client.create(source, *wish.ranges[0], **wish.options)]
+    except KeyboardInterrupt:
+        terminal.say("interrupted while the job was ordered: `clipstream list` shows whether it was")
+        raise
 
 
 def _uploaded(terminal: Terminal, client: Clipstream, file: Path) -> Upload:
@@ -158,6 +170,10 @@ def _finished(terminal: Terminal, client: Clipstream, wish: Wish, jobs: list[Job
             failures += [failure] if failure else []
     except KeyboardInterrupt:
         return interrupted(terminal, client, [job.id for job in jobs[len(clips) :]])
+    except (ClipstreamError, OSError):
+        left = [job.id for job in jobs[len(clips) :]]
+        tell_way_back(terminal, "the files are not all fetched; once that is mended:", left, ())
+        raise
     if terminal.as_json:
         terminal.document({"clips": clips})
     if failures:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from clipstream import Clipstream
-from clipstream.cli.names import stem_of_job
+from clipstream.cli.names import LONGEST_NAME, is_name, stem_of_job
 from clipstream.cli.options import connected, examples, output_folder
 from clipstream.cli.progress import transfer
 from clipstream.cli.terminal import Terminal
@@ -22,8 +22,8 @@ def fetched(terminal: Terminal, client: Clipstream, job_id: str, folder: Path, n
 
 def file_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """For --name. Raises BadParameter for what would lie in another folder."""
-    if value is not None and (value in {"", ".", ".."} or "/" in value or "\0" in value):
-        raise click.BadParameter("it names files, not folders: use -o for the folder")
+    if value is not None and not is_name(value):
+        raise click.BadParameter(f"it names files, not folders (-o is for those), in {LONGEST_NAME} bytes at most")
     return value
 
 

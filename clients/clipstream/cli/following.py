@@ -8,7 +8,7 @@ from clipstream.cli.exits import Exit
 from clipstream.cli.progress import Stands
 from clipstream.cli.terminal import Terminal
 from clipstream.cli.words import after, standing_of
-from clipstream.errors import Conflict
+from clipstream.errors import ClipstreamError, Conflict
 from clipstream.models import Event, Job
 
 OUTLOOK_SECONDS = 2.0
@@ -50,18 +50,30 @@ def _telling(client: Clipstream, seen: Job, stands: Stands) -> Callable[[Event],
 
 def interrupted(terminal: Terminal, client: Clipstream, jobs: Sequence[str]) -> Exit:
     """Ctrl-C: cancel what runs, or leave it running? A second Ctrl-C here ends the command at once."""
-    running = [job_id for job_id in jobs if not client.job(job_id).is_over]
+    running = [job_id for job_id in jobs if _may_run(client, job_id)]
     what = "the job" if len(running) == 1 else f"{len(running)} jobs"
     if running and terminal.can_ask and terminal.ask(f"cancel {what}? [y/N]") in {"y", "yes"}:
         for job_id in running:
             _cancelled(terminal, client, job_id)
         return Exit.INTERRUPTED
-    terminal.say(f"left {what} running:" if running else "the files are not all fetched:")
+    tell_way_back(terminal, f"left {what} running:" if running else "the files are not all fetched:", jobs, running)
+    return Exit.INTERRUPTED
+
+
+def tell_way_back(terminal: Terminal, words: str, jobs: Sequence[str], running: Sequence[str]) -> None:
+    """How to come to the files of jobs that this command leaves."""
+    terminal.say(words)
     for job_id in jobs:
         if job_id in running:
             terminal.say(f"clipstream status {job_id} --watch")
         terminal.say(f"clipstream download {job_id}")
-    return Exit.INTERRUPTED
+
+
+def _may_run(client: Clipstream, job_id: str) -> bool:
+    try:
+        return not client.job(job_id).is_over
+    except ClipstreamError:
+        return True
 
 
 def _cancelled(terminal: Terminal, client: Clipstream, job_id: str) -> None:

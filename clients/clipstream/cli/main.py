@@ -1,6 +1,7 @@
 """The command's entrance: the group of commands, and the one place where an error becomes words and an exit code."""
 
-import os
+import io
+import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
@@ -37,17 +38,24 @@ def clipstream(context: click.Context, server: str | None, key_file: str | None,
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
+    _prepare()
     try:
         return int(clipstream.main(args=words, prog_name="clipstream", standalone_mode=False) or Exit.DONE)
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains of it once more as it ends
-        return Exit.NOBODY_READS
     except Exception as error:  # noqa: BLE001  the last net: nobody is shown a traceback
         from clipstream.cli.complaints import complain  # noqa: PLC0415  only where there is something to complain of
 
         return complain(error, as_json="--json" in words)
+
+
+def _prepare() -> None:
+    """What is told to end tidies up (the cursor, half a download); a name that the terminal can't write stops nothing."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # with nohup it is ignored, and stays so
+            signal.signal(number, lambda told, _frame: sys.exit(128 + told))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "backslashreplace")
 
 
 def _version() -> str:

@@ -5,7 +5,10 @@ from pathlib import PurePath
 
 from clipstream.cli.times import Range, span
 
-LONGEST_STEM = 80
+LONGEST_STEM = 160
+"""Bytes of a source's name: a file system takes 255, and range and ending come behind it."""
+LONGEST_NAME = 220
+"""Bytes of a name that somebody chose."""
 SHORT_ID = 8
 
 
@@ -17,10 +20,17 @@ def stem_of(source: str, parts: tuple[Range, ...], job_id: str) -> str:
     """`talk-1m30s-2m00s` of a file, so that another range is another name; of a URL or a joined clip the job says which it is."""
     if is_url(source):
         return stem_of_job(job_id)
-    file = PurePath(source).stem[:LONGEST_STEM]
+    file = re.sub(r"[\x00-\x1f\x7f-\x9f]", "_", PurePath(source).stem)
+    while len(file.encode(errors="replace")) > LONGEST_STEM:
+        file = file[:-1]
     if len(parts) > 1:
         return f"{file}-joined-{job_id[:SHORT_ID]}"
     return f"{file}-{span(parts[0].start)}-{span(parts[0].end)}"
+
+
+def is_name(text: str) -> bool:
+    """Of a file, and of none in another folder."""
+    return text not in {"", ".", ".."} and not {"/", "\0"} & set(text) and len(text.encode(errors="replace")) <= LONGEST_NAME
 
 
 def stem_of_job(job_id: str) -> str:

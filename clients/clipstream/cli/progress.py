@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Column
 
 from clipstream.cli.plain import plain
 from clipstream.cli.terminal import Terminal
@@ -12,7 +13,8 @@ from clipstream.cli.words import Standing
 Moved = Callable[[int, int], None]
 """Bytes there, of how many."""
 Stands = Callable[[Standing], None]
-WORDS = TextColumn("{task.description}", markup=False)
+WIDE = 70
+"""Columns from which on figures have room beside the bar."""
 
 
 @contextmanager
@@ -22,7 +24,9 @@ def transfer(terminal: Terminal, words: str, *, then: str = "") -> Iterator[Move
         terminal.say(words)
         yield lambda _there, _total: None
         return
-    columns = (SpinnerColumn(), WORDS, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = [SpinnerColumn(), _words(terminal), BarColumn()]
+    if terminal.errors.width >= WIDE:
+        columns += [DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=terminal.errors, transient=True) as bars:
         task = bars.add_task(plain(words), total=None)
 
@@ -40,7 +44,7 @@ def job_progress(terminal: Terminal, label: str = "") -> Iterator[Stands]:
         return
     columns = (
         SpinnerColumn(),
-        WORDS,
+        _words(terminal),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[outlook]}", markup=False),
@@ -53,6 +57,11 @@ def job_progress(terminal: Terminal, label: str = "") -> Iterator[Stands]:
             bars.update(task, description=words, completed=standing.percent, outlook=plain(standing.outlook))
 
         yield stands
+
+
+def _words(terminal: Terminal) -> TextColumn:
+    """On one line, however long the file's name."""
+    return TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=terminal.errors.width // 2))
 
 
 def _at_changes(terminal: Terminal, label: str) -> Stands:

@@ -28,7 +28,7 @@ def configured() -> Configured:
     """Raises UsageError, naming the file and what is wrong in it."""
     path = config_path()
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return Configured()
     except (OSError, ValueError) as error:
@@ -55,7 +55,7 @@ def key_named(flag: str | None, config: Configured) -> str | None:
 def _key_in(path: Path) -> str:
     """The file's one line; a header as curl takes it (`X-API-Key: ck_…`) will do."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise click.UsageError(f"the key file {path} can't be read") from error
     key = text.strip().rpartition(" ")[2]

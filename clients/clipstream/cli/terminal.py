@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,8 @@ from clipstream.cli.plain import plain
 
 ROOM = 10_000
 """Columns where nobody looks: nothing is shortened in a pipe."""
+OTHERS = 44
+"""Columns for what stands behind an id, which must stay whole to be copied: the terminal may break the line instead."""
 
 
 class Terminal:
@@ -57,11 +60,16 @@ class Terminal:
 
 def _print(rows: Iterable[Sequence[str]], *, first: str = "", head: str = "") -> None:
     """In columns; `first` is the first column's style, `head` the first row's."""
+    lines = [[plain(cell) for cell in row] for row in rows]
     shown = Console(highlight=False)
     if not shown.is_terminal:
         shown = Console(highlight=False, width=ROOM)
+    elif head:
+        shown.width = max(shown.width, cell_len(max((cells[0] for cells in lines), key=cell_len)) + OTHERS)
     grid = Table.grid(padding=(0, 3, 0, 0))
-    for number, cells in enumerate([[plain(cell) for cell in row] for row in rows]):
+    for place in range(max(map(len, lines), default=0)):
+        grid.add_column(overflow="fold", no_wrap=place == 0)
+    for number, cells in enumerate(lines):
         grid.add_row(*(Text(cell, first if place == 0 else "") for place, cell in enumerate(cells)), style=head if number == 0 else None)
     with shown.capture() as drawn:
         shown.print(grid)

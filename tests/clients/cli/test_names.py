@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipstream.cli.names import is_url, numbered, stem_of, stem_of_job
+from clipstream.cli.names import LONGEST_STEM, is_name, is_url, numbered, stem_of, stem_of_job
 from clipstream.cli.times import Range
 
 JOB = "5f0c2a1e-0000-4000-8000-000000000000"
@@ -27,6 +27,17 @@ def test_an_id_of_a_hostile_server_names_no_other_folder(job_id: str) -> None:
     name = stem_of_job(job_id)
     assert name.startswith("clip-")
     assert name.removeprefix("clip-").encode("ascii").isalnum() or name == "clip-"
+
+
+@given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=250))
+def test_whatever_a_source_is_called_its_clips_have_names_that_fit_on_a_line_and_on_a_disk(source: str) -> None:
+    name = stem_of(source, (Range(1, 2),), JOB)
+    assert len(name.encode(errors="replace")) <= LONGEST_STEM + len("-1s-2s")
+    assert not {"\n", "\r", "\x1b"} & set(name)
+
+
+def test_a_name_names_files_here() -> None:
+    assert [is_name(text) for text in ("goal", "ö" * 110, "", "..", "a/b", "a\0", "x" * 300)] == [True, True, *[False] * 5]
 
 
 def test_only_http_is_a_url() -> None:

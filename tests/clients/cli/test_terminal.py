@@ -1,6 +1,7 @@
 """What moves in a terminal, and what Ctrl-C does there and elsewhere."""
 
 import asyncio
+import json
 import re
 import signal
 from pathlib import Path
@@ -88,6 +89,24 @@ async def test_where_nobody_can_be_asked_an_interrupt_leaves_the_job(shell: Shel
     assert (process.returncode, out) == (130, b"")
     assert "left the job running:" in err.decode()
     assert "clipstream download " in err.decode()
+
+
+async def test_what_is_told_to_end_leaves_the_terminal_as_it_was(shell: Shell, small: Path, system: System) -> None:
+    with at_rest(system, "clipper"):
+        async with shell.typed("cut", str(small), "1", "2") as screen:
+            await screen.until("cutting|1st in the queue|looking at the source")
+            screen.process.terminate()
+            assert await screen.ended() == 143
+            await screen.until("$")
+    assert "Traceback" not in screen.text
+    assert screen.written.rfind(b"\x1b[?25h") > screen.written.rfind(b"\x1b[?25l")
+
+
+async def test_in_forty_columns_an_id_is_still_whole(shell: Shell) -> None:
+    listed = json.loads((await shell.run("list", "--limit", "1", "--json")).out)["id"]
+    async with shell.typed("list", "--limit", "1", COLUMNS="40") as screen:
+        assert await screen.ended() == 0
+        await screen.until(listed)
 
 
 async def test_an_interrupted_upload_says_that_it_goes_on(shell: Shell) -> None:

@@ -43,7 +43,7 @@ async def run(
     )
     async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
-    return Said(process.returncode or 0, out.decode(), err.decode())
+    return Said(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
 @dataclass

@@ -53,6 +53,11 @@ async def keeps_alive(request: web.Request) -> None:
         request.transport.write(b"3\r\n:\n\n\r\n")
 
 
+async def says_nothing(_: web.Request) -> web.Response:
+    await asyncio.sleep(60)
+    return web.Response()
+
+
 async def nothing_follows(_: web.Request) -> web.Response:
     return web.Response(status=204)
 
@@ -142,15 +147,24 @@ async def test_how_a_job_ended_is_told_by_the_error(connect: Connect) -> None:
     assert (told.code, told.message, told.hint, told.correlation_id, told.job.id) == (*error.values(), "c-9", JOB)
 
 
+@pytest.mark.parametrize("begun", [(OPENING, frame(1, "clips.requested", "queued")), ()], ids=["begun", "no event"])
 @pytest.mark.parametrize("ending", [goes_on, keeps_alive])
-async def test_time_that_is_up_ends_the_waiting_and_not_the_job(connect: Connect, ending: Handle) -> None:
-    waiting = streams(OPENING, frame(1, "clips.requested", "queued"), ending=ending)
+async def test_time_that_is_up_ends_the_waiting_and_not_the_job(connect: Connect, ending: Handle, begun: tuple[bytes, ...]) -> None:
+    waiting = streams(*begun, ending=ending)
     async with serving(api_jobs_JOB_events=waiting, api_jobs_JOB=stands("queued")) as server:
-        begun = time.monotonic()
+        since = time.monotonic()
         with pytest.raises(WaitTimeout) as caught:
             await connect(server.url).wait(JOB, timeout=1)
-    assert 0.9 < time.monotonic() - begun < 4
+    assert 0.9 < time.monotonic() - since < 4
     assert (caught.value.job_id, {request.method for request in server.asked}) == (JOB, {"GET"})
+
+
+async def test_time_is_up_too_where_a_server_takes_calls_and_says_nothing(connect: Connect) -> None:
+    async with serving(api_jobs_JOB_events=says_nothing, api_jobs_JOB=says_nothing) as server:
+        since = time.monotonic()
+        with pytest.raises(WaitTimeout):
+            await connect(server.url).wait(JOB, timeout=1)
+    assert 0.9 < time.monotonic() - since < 4
 
 
 async def test_a_job_that_expires_ends_its_events_and_is_gone_for_who_waits(connect: Connect) -> None:
