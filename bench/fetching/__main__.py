@@ -23,10 +23,10 @@ from libs.common.runtime.settings import load
 from libs.common.runtime.telemetry import set_up_logs
 from services.clipper.settings import ClipperSettings
 from tests.clipper.running import Clipper
-from tests.e2e.conftest import System, running
 from tests.sites.films import HOUR_SECONDS, hour_film
 from tests.sites.packagings import packaged
 from tests.sites.site import Site, open_site
+from tests.whole_stack import System, running
 from tools.local_stack import Plan
 from tools.setup import ROOT
 

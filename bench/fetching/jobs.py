@@ -15,10 +15,10 @@ from bench.fetching.memory import watched
 from bench.fetching.ranges import Range, ranges
 from bench.figures import Figure, Verdict, at_most
 from bench.processes import children, command_of
-from tests.e2e.conftest import System
 from tests.sites.films import FRAME_RATE
 from tests.sites.packagings import packaged
 from tests.sites.site import Site
+from tests.whole_stack import System
 
 AT_ONCE = 20
 MOST_MEMORY = 150
