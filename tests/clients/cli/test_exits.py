@@ -11,7 +11,7 @@ from clipstream.errors import Conflict, Gone, Unavailable, WaitTimeout
 from tests.clients.cli.typing_in import Shell, at_rest
 from tests.whole_stack import System
 
-SECRET = "ck_1915cf7d-01f1-4ab0-82cc-f6b870fdfe23_{'s' * 32}"
+SECRET = f"ck_1915cf7d-01f1-4ab0-82cc-f6b870fdfe23_{'s' * 32}"
 
 
 async def test_a_job_that_there_is_not_is_4(shell: Shell) -> None:
