@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError
 from libs.common.domain.events import StageName
 from libs.common.domain.failures import HINTS, Code
 from libs.common.domain.subjects import CLIPS
-from libs.common.domain.worker_reports import WorkerReport, subject_of
+from libs.common.domain.worker_reports import SUBJECT, WorkerReport, subject_of
 from libs.common.runtime import streams
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from tests.api.conftest import Running, running
@@ -221,7 +221,7 @@ async def say(api: Running, worker: str, *, full: bool) -> None:
     """What a clipper says of itself; the API has subscribed within a second of its start."""
     said = WorkerReport(worker=worker, in_hand=1, places=4, scratch_free_mb=1, scratch_used_mb=1, full=full)
     async with asyncio.timeout(5):
-        while not api.to.bus.client._subs:
+        while f"{SUBJECT}.*" not in {subscription.subject for subscription in api.to.bus.client._subs.values()}:
             await asyncio.sleep(0.02)
     await api.to.bus.client.publish(subject_of(StageName.CLIPPER), msgspec.json.encode(said))
     await api.to.bus.ping()

@@ -120,13 +120,13 @@ def _step(block: Block, folder: Path) -> str:
 def is_shown(wanted: object, got: object) -> bool:
     """Whether a document may show `wanted` where `got` is the answer: the same fields, or some of them, of the same kinds.
 
-    Of lists the first member counts. Names of states and codes, which are written in capitals or lower case, are compared.
+    Of a list, each member shown is like one of the answer's. Names of states and codes, in capitals or lower case, are compared.
     """
     match wanted, got:
         case dict(), dict():
             return all(name in got and is_shown(value, got[name]) for name, value in wanted.items())
         case list(), list():
-            return not wanted or (bool(got) and is_shown(wanted[0], got[0]))
+            return all(any(is_shown(one, other) for other in got) for one in wanted)
         case str(), str():
             return wanted == got or not re.fullmatch(r"[a-z]+|[A-Z_]+", wanted)
         case (bool(), _) | (_, bool()):

@@ -17,10 +17,9 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
 from tests.api.conftest import Running, api, environ
-from tests.whole_stack import site
 from tools.sample import recording
 
-__all__ = ["api", "environ", "site"]
+__all__ = ["api", "environ"]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WATCH = "document.addEventListener('securitypolicyviolation', (e) => console.error('CSP: ' + e.violatedDirective + ' ' + e.blockedURI))"
 CLOSED = ("Access to XMLHttpRequest at", "Failed to load resource: net::ERR_FAILED")
