@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ async def test_near_segments_are_a_clip_each_for_one_visit_of_the_site(system: S
     entry = packaged(short_film(site.folder), "hls-fmp4")
     site.forget()
     await system.until(await system.submit_url(site.file(entry, number=70), 2.4, 9.0), status="done")
-    one = len(site.requests)
+    alone = asked_of(site)
     site.forget()
     group = await posted(
         system, "/api/jobs", {"sourceType": "youtube", "youtubeUrl": site.file(entry, number=71), "segments": segments(*ranges)}
@@ -62,7 +63,15 @@ async def test_near_segments_are_a_clip_each_for_one_visit_of_the_site(system: S
     for number, (job, wanted) in enumerate(zip(group["jobs"], ranges, strict=True)):
         await system.until(job["id"], status="done")
         assert numbers_in(await clip_of(system, job["id"], tmp_path / f"{number}.mp4")) == numbers(wanted)
-    assert len(site.requests) == one
+    together = asked_of(site)
+    assert any(".m3u8" in what for what in together)
+    assert together.keys() == alone.keys()
+    assert {what: together[what] for what in together if ".m3u8" in what} == {what: alone[what] for what in alone if ".m3u8" in what}
+
+
+def asked_of(site: Site) -> Counter[str]:
+    """How often each thing was asked for. A playlist begins a visit; a piece may be asked for again where a connection broke."""
+    return Counter(f"{one.path} {one.headers.get('Range', '')}" for one in site.requests)
 
 
 async def test_a_job_of_a_ticket_is_followed_live_to_all_its_renditions(system: System, small: Path, tmp_path: Path) -> None:
