@@ -15,13 +15,16 @@ from uuid import uuid4
 
 import msgspec
 from prometheus_client import Counter, Histogram
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from libs.common.domain.failures import classify
-from libs.common.runtime.telemetry import SECONDS, logger
+from libs.common.runtime import tracing
+from libs.common.runtime.logs import logger
+from libs.common.runtime.metrics import SECONDS
 from services.api.client_address import Proxies
 from services.api.cors import Cors
-from services.api.problems import error_answer
+from services.api.http_scope import header
+from services.api.problems import HTTP_PROBLEMS, error_answer
 from services.api.security_headers import ALWAYS, HTTPS_ONLY
 
 log = logger(__name__)
@@ -48,8 +51,11 @@ LINGER = 11 * 1024 * 1024
 LINGER_SECONDS = 2.0
 ERRORS = 400
 """Where HTTP's errors begin."""
+SERVER_ERRORS = 500
 
+_ALWAYS = list(ALWAYS.items())
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
+_JOB = re.compile(r"/api/jobs/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})(?:/|\Z)")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -72,18 +78,21 @@ class Surroundings:
 
     def headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """By the request alone."""
-        return [*self.cors.headers(_header(scope, b"origin")), *([HTTPS_ONLY] if self._is_https(scope) else [])]
+        allowed = self.cors.headers(header(scope, b"origin")) if self.cors else []
+        return [*allowed, HTTPS_ONLY] if self._is_https(scope) else allowed
 
     def _is_https(self, scope: Scope) -> bool:
         if scope.get("scheme") == "https":
             return True
-        said, peer = _header(scope, b"x-forwarded-proto"), scope.get("client")
+        if not self.proxies:
+            return False
+        said, peer = header(scope, b"x-forwarded-proto"), scope.get("client")
         return bool(said) and self.proxies.is_https(peer[0] if peer else None, said)
 
     def preflight(self, scope: Scope) -> list[tuple[bytes, bytes]] | None:
         if scope["method"] != "OPTIONS":
             return None
-        return self.cors.preflight(_header(scope, b"origin"), _header(scope, b"access-control-request-method"))
+        return self.cors.preflight(header(scope, b"origin"), header(scope, b"access-control-request-method"))
 
 
 @dataclass(slots=True)
@@ -126,9 +135,9 @@ class Exchange:
                     heard += len((await self.hear()).get("body", b""))
 
     def added_headers(self, present: set[bytes]) -> list[tuple[bytes, bytes]]:
-        defaults = [(name, value) for name, value in ALWAYS.items() if name not in present]
+        defaults = _ALWAYS if present.isdisjoint(ALWAYS) else [(name, value) for name, value in _ALWAYS if name not in present]
         allowance = self.scope["state"].get("allowance")
-        counted = allowance.headers() if allowance else []
+        counted = allowance.headers() if allowance else ()
         return [*defaults, (b"x-correlation-id", self.correlation_id.encode()), *counted, *self.surroundings.headers(self.scope)]
 
     async def allow(self, headers: list[tuple[bytes, bytes]]) -> None:
@@ -139,19 +148,32 @@ class Exchange:
     async def refuse(self, error: Exception) -> None:
         """What even the framework did not catch."""
         log.error("unexpected error", exc_info=error)
-        body = msgspec.json.encode(error_answer(classify(error), self.correlation_id))
+        failure = classify(error)
+        HTTP_PROBLEMS.labels(failure.code).inc()
+        body = msgspec.json.encode(error_answer(failure, self.correlation_id))
         await self.say({"type": "http.response.start", "status": 500, "headers": [(b"content-type", b"application/json")]})
         await self.say({"type": "http.response.body", "body": body, "more_body": False})
 
     def note(self) -> None:
         """One line in the log, one count, one time."""
         route, seconds = self.scope.get("path_template") or "unmatched", time.perf_counter() - self.began
-        method = self.scope["method"] if self.scope["method"] in METHODS else "OTHER"
+        method = method_of(self.scope)
         status = CLIENT_GONE if self.scope["state"].get("gone") or self.status is None else self.status
         _requests(method, route, status).inc()
         _seconds(method, route).observe(seconds)
+        self.trace(method, route, status)
         write = log.debug if route in PROBES else log.info
         write("request", method=method, path=self.scope["path"][:256], route=route, status=status, seconds=round(seconds, 4))
+
+    def trace(self, method: str, route: str, status: int) -> None:
+        """Without the path: it is whatever the client wrote."""
+        span = tracing.current()
+        if span is tracing.NOTHING:
+            return
+        span.rename(f"{method} {route}")
+        span.note({"http.route": route, "http.response.status_code": status})
+        if status >= SERVER_ERRORS:
+            span.fail(str(status))
 
 
 def observed(app: App, surroundings: Surroundings) -> App:
@@ -161,13 +183,34 @@ def observed(app: App, surroundings: Surroundings) -> App:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        exchange = Exchange(surroundings, scope, send, receive, correlation_id_for(_header(scope, b"x-request-id")))
-        traceparent = valid_traceparent(_header(scope, b"traceparent"))
+        exchange = Exchange(surroundings, scope, send, receive, correlation_id_for(header(scope, b"x-request-id")))
+        traceparent = valid_traceparent(header(scope, b"traceparent"))
         scope["state"] = {**scope.get("state", {}), "correlation_id": exchange.correlation_id, "traceparent": traceparent}
-        with bound_contextvars(correlation_id=exchange.correlation_id):
+        bind_contextvars(correlation_id=exchange.correlation_id, **_job_in(scope["path"]))  # for good: each request has its context
+        with traced(scope):
+            scope["state"]["traceparent"] = tracing.traceparent() or traceparent
             await _answered(app, exchange)
 
     return observing
+
+
+def _job_in(path: str) -> dict[str, str]:
+    found = _JOB.match(path)
+    return {"job_id": found[1].lower()} if found else {}
+
+
+def traced(scope: Scope) -> tracing.Span:
+    """One request, below the client's own span if it named one. Probes come for ever and make none."""
+    if scope["path"] in PROBES:
+        return tracing.NOTHING
+    method, traceparent = method_of(scope), scope["state"]["traceparent"]
+    attributes = {"http.request.method": method, "url.scheme": scope.get("scheme", "http")}
+    return tracing.entry(method, "server", parent=traceparent, attributes=attributes)
+
+
+def method_of(scope: Scope) -> str:
+    """One of the few that there are."""
+    return scope["method"] if scope["method"] in METHODS else "OTHER"
 
 
 async def _answered(app: App, exchange: Exchange) -> None:
@@ -180,7 +223,3 @@ async def _answered(app: App, exchange: Exchange) -> None:
         await exchange.refuse(error)
     finally:
         exchange.note()
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

@@ -37,7 +37,7 @@ from libs.common.domain.events import StageName
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.request_reply import ask
 from services.api.admin_access import operator_of
-from services.api.caller import Scope
+from services.api.caller import Scope, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.requests import decoded, from_query
@@ -176,7 +176,7 @@ async def _told(api: Api, request: AnyRequest, subject: str, wish: Request, kind
 
 
 def _id(request: AnyRequest) -> str:
-    return str(request.state.correlation_id)
+    return correlation_of(request)
 
 
 def _sequence(text: str) -> int:

@@ -9,9 +9,9 @@ from litestar.params import FromPath, RawBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.api.admin_access import operator_of
-from services.api.caller import Scope
+from services.api.caller import Scope, correlation_of
 from services.api.context import AnyRequest, Given
 from services.api.key_store import KeyWish
 from services.api.keys import Key
@@ -213,4 +213,4 @@ def _not_rotated(key: Key | None) -> Failure:
 
 
 def _id(request: AnyRequest) -> str:
-    return str(request.state.correlation_id)
+    return correlation_of(request)

@@ -1,6 +1,6 @@
 """The web application: its routes, how errors are answered, and what is wrapped around both."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from litestar import Litestar, Response
 from litestar.di import Provide
@@ -12,6 +12,7 @@ from services.api.admin_keys import KEY_ROUTES
 from services.api.cancels import cancel_job
 from services.api.context import AnyRequest, Api
 from services.api.deletions import delete_job
+from services.api.direct import Direct
 from services.api.edits import edit_subtitles
 from services.api.job_events import follow_job
 from services.api.job_list import list_jobs
@@ -36,7 +37,7 @@ JSON_LIMIT = 64 * 1024
 
 def create_app(api: Api) -> App:
     """All that answers, as the server runs it."""
-    return observed(cast("App", routed(api)), Surroundings(api.settings.cors, api.settings.proxies))
+    return observed(Direct(routed(api), api), Surroundings(api.settings.cors, api.settings.proxies))
 
 
 async def methods_told(request: AnyRequest) -> Response[None] | None:

@@ -25,19 +25,17 @@ LAST_PUBLISHES = 5.0
 """Seconds that publishes under way get at the end; the reconciler repeats what they lose."""
 
 
-@asynccontextmanager
-async def assembled(settings: ApiSettings, to: Connections) -> AsyncIterator[Api]:
-    """Everything at work while inside."""
+def api_of(settings: ApiSettings, to: Connections) -> Api:
+    """Its parts; none of them does anything of itself yet."""
     model = ReadModel(to.pool, to.store, enqueue)
     intake = Intake(JobOpening(model, to.store), to.bus)
-    pressure = Pressure(settings.worker_queue_high_watermark, bus=to.bus, store=to.store, intake=intake)
-    api = Api(
+    return Api(
         settings=settings,
         store=to.store,
         objects=to.objects,
         health=to.health,
         intake=intake,
-        pressure=pressure,
+        pressure=Pressure(settings.worker_queue_high_watermark, bus=to.bus, store=to.store, intake=intake),
         nats=to.bus.client,
         door=Door(settings, to.pool),
         model=model,
@@ -48,8 +46,19 @@ async def assembled(settings: ApiSettings, to: Connections) -> AsyncIterator[Api
         webhooks=Webhooks.of(settings, to.pool),
         event_streams=EventStreams(to.pool, most=settings.event_streams_max),
     )
+
+
+@asynccontextmanager
+async def assembled(settings: ApiSettings, to: Connections) -> AsyncIterator[Api]:
+    """Everything at work while inside."""
+    api = api_of(settings, to)
     try:
-        async with pressure.watched(), api.door.kept(), running(model.follow(), api.idempotency.swept()), sending(settings, api.webhooks):
+        async with (
+            api.pressure.watched(),
+            api.door.kept(),
+            running(api.model.follow(), api.idempotency.swept()),
+            sending(settings, api.webhooks),
+        ):
             yield api
     finally:
-        await asyncio.wait([asyncio.create_task(intake.settled())], timeout=LAST_PUBLISHES)
+        await asyncio.wait([asyncio.create_task(api.intake.settled())], timeout=LAST_PUBLISHES)

@@ -50,6 +50,7 @@ class Authority:
         self._store, self._pepper, self._describe, self._clock, self._now = store, pepper, describe, clock, now
         self._found: Bounded[str, Known] = Bounded(MOST_KNOWN)
         self._unknown: Bounded[str, Known] = Bounded(MOST_KNOWN)
+        self._passed: Bounded[bytes, Known] = Bounded(MOST_KNOWN)
         self._lookups: dict[str, asyncio.Task[Known]] = {}
         self._used: Uses = {}
 
@@ -57,6 +58,19 @@ class Authority:
         """Whether this is a key, good or no more, as far as the database was asked: to ask again costs one query in five seconds."""
         known = self._found.get(credentials.id)
         return known is not None and self._is_right(credentials, known)
+
+    def at_hand(self, digest: bytes) -> Caller | None:
+        """Who came with the text of this digest before, while the database need not be asked again."""
+        known, now = self._passed.get(digest), self._now()
+        if known is None or known.key is None or self._clock() - known.asked >= FRESH_SECONDS or not known.key.is_good(now):
+            return None
+        self._used[known.key.id] = now
+        return known.caller
+
+    def remember(self, digest: bytes, credentials: Credentials) -> None:
+        """That a text was a good key."""
+        if known := self._found.get(credentials.id):
+            self._passed[digest] = known
 
     async def caller(self, credentials: Credentials) -> Caller | None:
         """None for a key that is unknown, wrong, revoked or expired. Raises Failure while the database is away."""

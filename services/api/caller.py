@@ -32,5 +32,11 @@ class Caller:
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
-    caller: Caller = request.state.caller
+    caller: Caller = request.scope["state"]["caller"]  # `request.state` is a copy with a lock, made for each look
     return caller
+
+
+def correlation_of(request: Request[Any, Any, Any]) -> str:
+    """The id of this request in our logs."""
+    correlation_id: str = request.scope["state"]["correlation_id"]
+    return correlation_id

@@ -4,11 +4,11 @@ from litestar import delete
 from litestar.params import FromPath
 
 from libs.common.domain.event_ids import cancel_id
-from libs.common.domain.events import CANCELLED, Envelope, JobCancelled, type_of
+from libs.common.domain.events import CANCELLED, Envelope, JobCancelled
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.job import Job, apply
-from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED
-from services.api.caller import Scope
+from libs.common.domain.job import Job
+from libs.common.runtime.job_counts import event_written, run_ended
+from services.api.caller import Scope, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.stored_jobs import history_of, living
@@ -32,15 +32,14 @@ async def cancel_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> 
     job = living(history)
     if not _is_cancelled(job):  # it was over before, or came to its end first
         raise Failure(Code.INVALID_STATE, f"the job is {job.status}; there is nothing to cancel")
-    return JobAnswer(correlation_id=request.state.correlation_id, job=job_view(job), events=last_events(history))
+    return JobAnswer(correlation_id=correlation_of(request), job=job_view(job), events=last_events(history))
 
 
 async def _cancel(api: Api, job: Job) -> None:
     cancellation = _cancellation(api, job)
-    stored = await api.store.append(cancellation)
-    EVENTS_WRITTEN.labels(type_of(stored.event)).inc()
-    if stored.at == cancellation.at and apply(job, stored).status == "cancelled":
-        JOBS_FINISHED.labels("cancelled").inc()
+    stored, _ = await api.store.append(cancellation)
+    event_written(cancellation, stored)
+    await run_ended(api.store, job, cancellation, stored)
 
 
 def _cancellation(api: Api, job: Job) -> Envelope:

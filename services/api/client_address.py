@@ -21,6 +21,10 @@ class Proxies:
         """Comma-separated, 10.1.0.0/16 or a bare address. Raises ValueError that names what is wrong."""
         self._networks = [_network(text.strip()) for text in networks.split(",") if text.strip()]
 
+    def __bool__(self) -> bool:
+        """Whether anybody's is."""
+        return bool(self._networks)
+
     def trusts(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
 

@@ -21,6 +21,7 @@ from services.api.overview_counts import Overview
 from services.api.pressure import Pressure
 from services.api.queue import Queue
 from services.api.read_model import ReadModel
+from services.api.requests import Limits
 from services.api.settings import ApiSettings
 from services.api.upload_rows import UploadRows
 from services.api.webhooks.office import Webhooks
@@ -48,6 +49,11 @@ class Api:
     event_streams: EventStreams
     webhooks: Webhooks
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    limits: Limits = field(init=False)
+    """Those of the settings, made once."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", self.settings.limits)
 
 
 Given = NamedDependency[SkipValidation[Api]]

@@ -22,6 +22,10 @@ class Cors:
             if origin != ANY and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin[:80]!r} is no origin: write it as https://app.example.com, without a path, or *")
 
+    def __bool__(self) -> bool:
+        """Whether any is let in."""
+        return bool(self._origins)
+
     def headers(self, origin: str) -> Headers:
         """What goes with any answer to a request of this origin (empty: it named none)."""
         if not self._origins:

@@ -9,11 +9,11 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from libs.common.domain.event_ids import expiry_id
-from libs.common.domain.events import Envelope, JobExpired, type_of
+from libs.common.domain.events import Envelope, JobExpired
 from libs.common.domain.failures import Code
 from libs.common.domain.job import Job
-from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED
-from services.api.caller import Scope
+from libs.common.runtime.job_counts import event_written, run_ended
+from services.api.caller import Scope, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.stored_jobs import history_of, living
@@ -39,12 +39,11 @@ async def delete_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> 
     """Before its expiresAt, and for good: work on it stops, its files and all that is known of it are removed."""
     job = living(await history_of(api, request, job_id))
     assert job.id  # noqa: S101  a living job has one
-    await api.store.hasten(job.id, api.now())  # first: whatever happens now, a janitor ends it
-    expired = await api.store.append(_expired(api, job))
-    EVENTS_WRITTEN.labels(type_of(expired.event)).inc()
-    if not job.is_over:
-        JOBS_FINISHED.labels("expired").inc()
-    return DeletedAnswer(correlation_id=request.state.correlation_id, id=job.id, deleted_at=expired.at)
+    expiry = _expired(api, job)
+    expired, _ = await api.store.append(expiry)
+    event_written(expiry, expired)
+    await run_ended(api.store, job, expiry, expired)
+    return DeletedAnswer(correlation_id=correlation_of(request), id=job.id, deleted_at=expired.at)
 
 
 def _expired(api: Api, job: Job) -> Envelope:

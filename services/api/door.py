@@ -1,23 +1,24 @@
 """The door that every matched route stands behind: who is it, may they, and have they asked too often?"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
+from structlog.contextvars import bind_contextvars
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.background import every, for_ever, running
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool
 from libs.common.runtime.settings import Secret
-from libs.common.runtime.telemetry import logger
 from services.api.authority import Authority
 from services.api.caller import Caller, Scope
 from services.api.client_address import client_name
 from services.api.guesses import Guesses
+from services.api.http_scope import header
 from services.api.key_store import KeyStore
 from services.api.keys import Credentials, Key, Pepper, credentials_in, derived
 from services.api.openapi import Described
@@ -39,9 +40,9 @@ class Door:
         self._settings, self._proxies = settings, settings.proxies
         secret = settings.api_secret or Secret("")
         self._address_key = derived(secret, b"clip addresses")
-        pepper = Pepper(secret)
-        self.keys = KeyStore(pool, pepper)
-        self.authority = Authority(self.keys, pepper, self._owner)
+        self._pepper = Pepper(secret)
+        self.keys = KeyStore(pool, self._pepper)
+        self.authority = Authority(self.keys, self._pepper, self._owner)
         self.guesses = Guesses()
         self.limits = RateLimits(pool, settings.rate_limit_window_sec)
 
@@ -49,7 +50,7 @@ class Door:
         """The app's guard. Raises Failure: UNAUTHORIZED, FORBIDDEN, RATE_LIMITED, or RETRYABLE_ERROR while keys can't be looked up."""
         needed = self._needed(connection, handler)
         caller = NOBODY if needed is None else await self._caller(connection, needed)
-        connection.state.caller = caller
+        connection.scope["state"]["caller"] = caller
         if needed is Scope.WRITE:
             await self._count(connection, caller)
 
@@ -74,10 +75,16 @@ class Door:
 
     async def _key_owner(self, connection: Connection) -> Caller:
         """One answer for all that is wrong with a key."""
-        credentials = credentials_in(_key_in(connection.headers))
-        caller = await self._judged(connection, credentials) if credentials else None
+        written = _key_in(connection.scope)
+        digest = self._pepper.digest(written)
+        caller = self.authority.at_hand(digest)
         if caller is None:
-            raise Failure(Code.UNAUTHORIZED, "this needs a valid API key")
+            credentials = credentials_in(written)
+            caller = await self._judged(connection, credentials) if credentials else None
+            if caller is None or credentials is None:
+                raise Failure(Code.UNAUTHORIZED, "this needs a valid API key")
+            self.authority.remember(digest, credentials)
+        bind_contextvars(tenant=caller.tenant, key_id=str(caller.key_id))
         return caller
 
     async def _judged(self, connection: Connection, credentials: Credentials) -> Caller | None:
@@ -94,7 +101,7 @@ class Door:
     async def _count(self, connection: Connection, caller: Caller) -> None:
         """What is counted is told with the answer (access.py), whatever that will be."""
         allowance = await self.limits.count(caller)
-        connection.state.allowance = allowance
+        connection.scope["state"]["allowance"] = allowance
         if allowance and allowance.is_over:
             raise allowance.refusal()
 
@@ -138,7 +145,7 @@ class Door:
                     await self.authority.note_uses()
 
 
-def _key_in(headers: Headers) -> str:
+def _key_in(scope: Mapping[str, Any]) -> str:
     """RFC 6750 2.1, or our own header."""
-    scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    return credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    scheme, _, credentials = header(scope, b"authorization").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else header(scope, b"x-api-key")

@@ -13,7 +13,7 @@ from libs.common.domain.events import Envelope, JobReplayed, StageName
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
 from libs.common.domain.languages import UNDETERMINED
-from services.api.caller import Caller, Scope, caller_of
+from services.api.caller import Caller, Scope, caller_of, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import JSON, Described
 from services.api.requests import MIB, Refused
@@ -48,7 +48,7 @@ async def edit_subtitles(job_id: FromPath[str], body: RawBody, api: Given, reque
     if not _is_made(job, edit_source(edit)):
         with api.pressure.admitted():
             history.append(await _put_back(api, caller_of(request), job, edit))
-    answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(fold(history)), events=last_events(history))
+    answer = JobAnswer(correlation_id=correlation_of(request), job=job_view(fold(history)), events=last_events(history))
     return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 

@@ -5,7 +5,7 @@ The route is in job_events.py.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,9 +14,11 @@ from litestar.types import Receive, Scope, Send
 
 from libs.common.domain.events import decode, is_known
 from libs.common.domain.failures import Failure
+from libs.common.runtime import tracing
 from libs.common.runtime.event_feed import EventFeed
+from libs.common.runtime.gathering import Gathering
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool, Statements
-from libs.common.runtime.telemetry import logger
 from services.api.event_frames import KEEP_ALIVE, OPENING, Numbered, Telling
 from services.api.event_hub import EventHub
 
@@ -24,9 +26,14 @@ log = logger(__name__)
 
 PAGE = 100
 READERS = 4
-"""Streams that read at once: all of them may be woken together, and others need the pool's connections too."""
+"""Looks at once: all streams may be woken together, and others need the pool's connections too."""
+MOST_PLACES = 1_000
+"""In one look."""
 HEADERS = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
 """The second tells proxies of nginx's kind to pass on what they get at once."""
+
+Place = tuple[UUID, int]
+"""A job, and the number of the last event of it that was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +55,18 @@ class EventStreams:
         self.hub = EventHub(EventFeed(pool), most=most)
         self.pace = pace or Pace()
         self._sql = Statements(pool, "event_streams.sql", "services.api")
-        self._readers = asyncio.Semaphore(READERS)
+        self._looks: Gathering[Place, list[Numbered]] = Gathering(self._look, ways=READERS, most=MOST_PLACES)
 
     async def behind(self, job_id: UUID, seq: int) -> list[Numbered]:
         """The next events, at most PAGE. Raises Failure(outage="postgres")."""
-        async with self._readers:
-            rows = await self._sql.rows("behind", job_id, seq, PAGE)
-        return [(row["seq"], decode(row["envelope"]) if is_known(row["type"]) else None) for row in rows]
+        return await self._looks((job_id, seq))
+
+    async def _look(self, places: Sequence[Place]) -> list[list[Numbered]]:
+        """For all streams that were woken together: those of one job mostly stand at one place, and are told the same."""
+        found: dict[Place, list[Numbered]] = {place: [] for place in places}
+        for row in await self._sql.rows("behind", *zip(*found, strict=True), PAGE):
+            found[row["job_id"], row["after"]].append((row["seq"], decode(row["envelope"]) if is_known(row["type"]) else None))
+        return [found[place] for place in places]
 
     async def last(self, job_id: UUID) -> int:
         """The number of the job's last event so far."""
@@ -73,7 +85,7 @@ class EventStream:
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Raises Failure(BACKPRESSURE) before anything is sent, where there is no place for it."""
-        with self.streams.hub.listening(self.job_id, self.client) as bell:
+        with tracing.quiet(), self.streams.hub.listening(self.job_id, self.client) as bell:
             speaking, leaving = asyncio.create_task(self._speak(send, bell)), asyncio.create_task(_left(receive))
             try:
                 await asyncio.wait((speaking, leaving), return_when=asyncio.FIRST_COMPLETED)

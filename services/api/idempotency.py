@@ -15,13 +15,14 @@ from litestar import Request, Response
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.background import every, for_ever
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool, Statements
-from libs.common.runtime.telemetry import logger
 from services.api.caller import caller_of
+from services.api.http_scope import header
 from services.api.requests import Refused
 
 log = logger(__name__)
-HEADER = "idempotency-key"
+HEADER = b"idempotency-key"
 SILENT = timedelta(seconds=10)
 """An answer that took longer is not waited for: its process may have died. If it did not, both write the same job."""
 KEPT = timedelta(hours=24)
@@ -53,9 +54,9 @@ class IdempotencyKeys:
         Raises Failure: VALIDATION_FAILED for what is no key, IDEMPOTENCY_KEY_REUSED, CONFLICT while the first is under way; and what `make`
         raises: the key is then free again.
         """
-        key = request.headers.get(HEADER)
-        if key is None:
+        if all(name != HEADER for name, _ in request.scope["headers"]):
             return await make(uuid4())
+        key = header(request.scope, HEADER)
         if not _KEY.fullmatch(key):
             raise Refused("Idempotency-Key", "Idempotency-Key must be 1 to 255 visible ASCII characters, without spaces")
         caller = caller_of(request)
@@ -104,4 +105,4 @@ async def _stands(standing: Standing[Body], made_for: UUID) -> Response[Body] | 
 
 
 def _digest(request: AnyRequest, fingerprint: bytes) -> bytes:
-    return hashlib.sha256(b"\0".join((request.method.encode(), request.url.path.encode(), fingerprint))).digest()
+    return hashlib.sha256(b"\0".join((request.method.encode(), request.scope["path"].encode(), fingerprint))).digest()

@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Protocol
 
 from prometheus_client import Counter
 
 from libs.common.domain.events import ClipsRequested, Envelope, type_of
 from libs.common.domain.failures import Failure
+from libs.common.runtime import tracing
 from libs.common.runtime.bus import Bus
 from libs.common.runtime.fault_points import fault_point
-from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
+from libs.common.runtime.logs import logger
+from libs.common.runtime.metrics import EVENTS_WRITTEN
 
 log = logger(__name__)
-JOBS_CREATED = Counter("clip_jobs_created_total", "Jobs taken on", ["source", "priority"])
+JOBS_CREATED = Counter("clip_jobs_created_total", "Jobs that were taken on", ["source", "priority"])
+_written, _created = cache(EVENTS_WRITTEN.labels), cache(JOBS_CREATED.labels)
 
 
 class Opening(Protocol):
@@ -38,11 +42,14 @@ class Intake:
 
         Raises Failure: TOO_MANY_ACTIVE_JOBS; outage="postgres", when they may yet have been written.
         """
+        tracing.current().note({"clip.job.id": str(envelopes[0].job_id)})
         await self._opening.open(envelopes, cap)
         for envelope in envelopes:
             fault_point("api", "stored", envelope.job_id)
             self._send(envelope)
             self._count(envelope)
+        for other in envelopes[1:]:  # the first is in the line of its request
+            log.info("job taken on", job_id=str(other.job_id))
 
     async def reopen(self, replayed: Envelope, cause: Envelope, *, expires_at: datetime, cap: int) -> Envelope:
         """A job that runs again from `cause` on: returns the event that opened this run, which may be another's; then nothing is sent.
@@ -71,10 +78,9 @@ class Intake:
             log.exception("not published; the reconciler will", job_id=str(envelope.job_id))
 
     def _count(self, envelope: Envelope) -> None:
-        EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
+        _written(type_of(envelope.event)).inc()
         if isinstance(envelope.event, ClipsRequested):
-            JOBS_CREATED.labels(envelope.event.source_type, envelope.priority).inc()
-        log.info("job taken on", job_id=str(envelope.job_id))
+            _created(envelope.event.source_type, envelope.priority).inc()
 
     @property
     def under_way(self) -> int:

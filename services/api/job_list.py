@@ -12,7 +12,7 @@ from libs.common.domain.failures import Code
 from libs.common.domain.job import fold
 from libs.common.domain.values import SourceType
 from services.api.bodies import Moment
-from services.api.caller import Scope, caller_of
+from services.api.caller import Scope, caller_of, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.requests import Refused, from_query
@@ -60,7 +60,7 @@ async def list_jobs(api: Given, request: AnyRequest) -> JobsAnswer:
     page = rows[: query.limit]
     jobs = await _jobs(api, [row["job_id"] for row in page], query.status)
     following = _cursor((page[-1]["created_at"], page[-1]["job_id"])) if len(rows) > query.limit else UNSET
-    return JobsAnswer(correlation_id=request.state.correlation_id, jobs=jobs, next_cursor=following)
+    return JobsAnswer(correlation_id=correlation_of(request), jobs=jobs, next_cursor=following)
 
 
 async def _rows(api: Api, tenant: str, query: JobsQuery) -> list[Any]:

@@ -10,13 +10,14 @@ from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 from msgspec import UNSET
 from msgspec.structs import replace
+from structlog.contextvars import bind_contextvars
 
 from libs.common.domain.event_ids import request_id
 from libs.common.domain.events import ClipsRequested, Envelope, Priority
 from libs.common.domain.failures import Code
 from libs.common.domain.probing import Source
 from services.api.bodies import ClipFields, NewJob, NewUpload
-from services.api.caller import Scope, caller_of
+from services.api.caller import Scope, caller_of, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.openings import openings
@@ -66,7 +67,7 @@ async def create_job(body: RawBody, api: Given, request: AnyRequest) -> Response
     source = source_of(wish, api.settings.fetching_rules)
 
     async def make(job_id: UUID) -> Response[Accepted]:
-        asked = openings(wish, source, api.settings.limits, caller_of(request), api.now())
+        asked = openings(wish, source, api.limits, caller_of(request), api.now())
         with api.pressure.admitted():
             if source.upload_key:
                 await usable_upload(api, caller_of(request), source.upload_key)
@@ -80,12 +81,12 @@ async def upload_job(api: Given, request: AnyRequest) -> Response[Accepted]:
     """Send the file and the fields as one multipart form, in any order; the file is the part named `file`."""
     api.pressure.check()  # better now than after a gigabyte
     await api.store.ping()
-    async with received(request, api.objects.sources, api.settings.limits.largest) as upload:
+    async with received(request, api.objects.sources, api.limits.largest) as upload:
         wish = from_form(upload.fields)
         source = Source(source_type="upload", upload_key=upload.key)
 
     async def make(job_id: UUID) -> Response[Accepted]:
-        asked = openings(wish, source, api.settings.limits, caller_of(request), api.now())
+        asked = openings(wish, source, api.limits, caller_of(request), api.now())
         with api.pressure.counted(), upload.used():
             return await _accepted(api, request, job_id, asked, wish.priority)
 
@@ -99,11 +100,15 @@ async def upload_job(api: Given, request: AnyRequest) -> Response[Accepted]:
 async def _accepted(api: Api, request: AnyRequest, job_id: UUID, asked: list[ClipsRequested], priority: Priority) -> Response[Accepted]:
     """All of them, or none."""
     await api.webhooks.check(asked[0], api.now())
+    bind_contextvars(job_id=str(job_id))
     ids = _ids(job_id, len(asked))
     group = _group(ids)
-    envelopes = [_envelope(api, request, one, replace(event, group_id=group), priority) for one, event in zip(ids, asked, strict=True)]
+    envelopes = [
+        _envelope(api, request, one, replace(event, group_id=group) if group else event, priority)
+        for one, event in zip(ids, asked, strict=True)
+    ]
     await api.intake.take(envelopes, caller_of(request).max_active_jobs)
-    return _answer(request.state.correlation_id, ids, asked[0].expires_at)
+    return _answer(correlation_of(request), ids, asked[0].expires_at)
 
 
 async def _standing(api: Api, wish: ClipFields, job_id: UUID) -> Response[Accepted] | None:
@@ -136,9 +141,9 @@ def _envelope(api: Api, request: AnyRequest, job_id: UUID, event: ClipsRequested
         id=request_id(job_id),
         job_id=job_id,
         at=api.now(),
-        correlation_id=request.state.correlation_id,
+        correlation_id=correlation_of(request),
         priority=priority,
-        traceparent=request.state.traceparent,
+        traceparent=request.scope["state"]["traceparent"],
         event=event,
     )
 
@@ -149,4 +154,4 @@ async def read_job(job_id: FromPath[str], api: Given, request: AnyRequest) -> Jo
     history = await history_of(api, request, job_id)
     job = living(history)
     outlook = await api.queue.outlook(job, history)
-    return JobAnswer(correlation_id=request.state.correlation_id, job=job_view(job, outlook), events=last_events(history))
+    return JobAnswer(correlation_id=correlation_of(request), job=job_view(job, outlook), events=last_events(history))

@@ -73,6 +73,10 @@ class Pepper:
     def __init__(self, api_secret: Secret) -> None:
         self._key = derived(api_secret, b"clip api keys")
 
+    def digest(self, text: str) -> bytes:
+        """16 bytes, which stand for a header's text where it is not to be kept."""
+        return hashlib.blake2b(text.encode(), digest_size=16, key=self._key).digest()
+
     def hash(self, credentials: Credentials) -> bytes:
         """32 bytes; the id is in it, so that no hash stands for another key."""
         return hashlib.blake2b(f"{credentials.id}_{credentials.secret.reveal()}".encode(), digest_size=32, key=self._key).digest()

@@ -157,7 +157,7 @@ def _time(name: str, value: Time) -> int:
 
 
 def _check_subtitles(fields: ClipFields, recogniser: Abilities) -> None:
-    if fields.subtitle_lang.lower() not in ISO_639_1 | {"auto"}:
+    if (language := fields.subtitle_lang.lower()) != "auto" and language not in ISO_639_1:
         raise Refused("subtitleLang", "subtitleLang must be auto or a two-letter ISO 639-1 code")
     if fields.subtitle_style != "default" and not fields.burn_subtitles:
         raise Refused("subtitleStyle", "subtitleStyle needs burnSubtitles")
@@ -174,9 +174,9 @@ def _check_subtitles(fields: ClipFields, recogniser: Abilities) -> None:
 
 def _check_abilities(fields: ClipFields, recogniser: Abilities) -> None:
     """A model that is asked for what it can't do makes something up instead."""
-    if fields.subtitle_lang.lower() not in recogniser.languages | {"auto"}:
+    if (language := fields.subtitle_lang.lower()) != "auto" and language not in recogniser.languages:
         known = ", ".join(sorted(recogniser.languages))
-        raise Refused("subtitleLang", f"this service can't transcribe {fields.subtitle_lang.lower()}; it can do auto, {known}")
+        raise Refused("subtitleLang", f"this service can't transcribe {language}; it can do auto, {known}")
     if fields.subtitle_task == "translate" and not recogniser.translates:
         raise Refused("subtitleTask", "this service can't translate; its model can only transcribe")
 

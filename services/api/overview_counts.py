@@ -11,9 +11,9 @@ from libs.common.domain.failures import Failure
 from libs.common.domain.subjects import DLQ
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.lane_loads import lane_loads
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool, Statements
 from libs.common.runtime.stored_messages import StoredMessages
-from libs.common.runtime.telemetry import logger
 from services.api.overview_views import FailureCount, JobCounts, OverviewAnswer, Part, QueueView, failure_counts, job_counts
 
 log = logger(__name__)

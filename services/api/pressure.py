@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 
 from nats.aio.msg import Msg
 from prometheus_client import Gauge
@@ -19,8 +19,8 @@ from libs.common.domain.worker_reports import SUBJECT, report_of, stage_of
 from libs.common.runtime.background import running
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.jetstream import JetStreamBus
+from libs.common.runtime.logs import logger
 from libs.common.runtime.stored_messages import Fill, StoredMessages
-from libs.common.runtime.telemetry import logger
 from services.api.intake import Intake
 from services.api.load import Crews, Sample, seconds_until_room
 
@@ -62,12 +62,10 @@ class Pressure:
             wait = seconds_until_room(self._samples, room)
             raise Failure(Code.BACKPRESSURE, "as much work is waiting as can be taken on", retry_after=wait)
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admitted(self) -> AbstractContextManager[None]:
         """For a request that makes a job at once: it takes its room before it begins, and gives it back if it fails."""
         self.check()
-        with self.counted():
-            yield
+        return self.counted()
 
     @contextmanager
     def counted(self) -> Iterator[None]:

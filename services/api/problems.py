@@ -6,12 +6,15 @@ from typing import Annotated, Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import UNSET, Meta, Struct, UnsetType
+from prometheus_client import Counter
 
 from libs.common.domain.failures import Code, Failure, classify
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
+from services.api.caller import correlation_of
 from services.api.requests import Refused
 
 log = logger(__name__)
+HTTP_PROBLEMS = Counter("clip_http_problems_total", "Answers that are no success, by the error's code", ["code"])
 
 STATUS: dict[Code, int] = {
     Code.VALIDATION_FAILED: 400,
@@ -98,7 +101,9 @@ def refusal(
     headers: Mapping[str, str] | None = None,
     job_correlation_id: str | UnsetType = UNSET,
 ) -> Response[ErrorAnswer]:
-    answer = error_answer(failure, request.state.correlation_id, job_correlation_id)
+    if not request.scope["state"].get("gone"):  # the log and the metrics of requests have it as 499
+        HTTP_PROBLEMS.labels(failure.code).inc()
+    answer = error_answer(failure, correlation_of(request), job_correlation_id)
     return Response(answer, status_code=STATUS[failure.code], headers={**headers_for(failure), **(headers or {})})
 
 
@@ -125,10 +130,17 @@ _FRAMEWORK: dict[int, Failure] = {
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorAnswer]:
     """Its details stay in the log. A client that left in the middle of its request is no error of ours."""
-    if not request.state.get("gone"):
+    if not request.scope["state"].get("gone"):
         log.error("unexpected error", exc_info=error)
     return refusal(request, classify(error))
 
 
 Handler = Callable[[Request[Any, Any, Any], Any], Response[ErrorAnswer]]
 HANDLERS: dict[int | type[Exception], Handler] = {Failure: on_failure, HTTPException: on_http_exception, Exception: on_unexpected}
+
+
+def answer_to(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorAnswer]:
+    """Whatever was raised, by its handler."""
+    if isinstance(error, Failure):
+        return on_failure(request, error)
+    return on_http_exception(request, error) if isinstance(error, HTTPException) else on_unexpected(request, error)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool, Statements
-from libs.common.runtime.telemetry import logger
 from services.api.bounded import Bounded
 from services.api.caller import Caller
 

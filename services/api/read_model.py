@@ -5,10 +5,10 @@ It follows the events and can be made anew from them at any time (`python -m ser
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +30,10 @@ from libs.common.domain.events import (
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import Job, apply
 from libs.common.runtime.background import every, for_ever
-from libs.common.runtime.event_feed import Cursor, EventFeed
+from libs.common.runtime.event_feed import Cursor, Entry, EventFeed
 from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Connection, Pool, Statements
-from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 POLL = 0.5
@@ -154,8 +154,7 @@ class ReadModel:
             async with self.sql.transaction("project") as connection:
                 await connection.execute(self.sql["hold"], sorted(job_ids))
                 found = await _histories(await connection.fetch(self.sql["histories"], list(job_ids)))
-                for job_id in sorted(job_ids):
-                    await self._write(connection, job_id, *found.get(job_id, ([], 0)))
+                await self._write(connection, {job_id: found.get(job_id, ([], 0)) for job_id in sorted(job_ids)})
                 if moved:
                     await self._move(connection, *moved)
 
@@ -164,14 +163,15 @@ class ReadModel:
         if not await connection.fetchval(self.sql["move"], *places):
             raise SetBackError
 
-    async def _write(self, connection: Connection, job_id: UUID, history: list[Envelope], seq: int) -> None:
-        states = list(accumulate(history, apply, initial=Job()))
-        row = row_of(states[-1], history, seq)
-        if row is None:
-            await connection.execute(self.sql["drop"], job_id)
-            return
-        await connection.execute(self.sql["keep"], *(getattr(row, name) for name in Row.__struct_fields__))
-        for job in ends(states):
+    async def _write(self, connection: Connection, found: Mapping[UUID, History]) -> None:
+        """All rows with one statement: a job that was only just opened is one of hundreds."""
+        states = {job_id: list(accumulate(history, apply, initial=Job())) for job_id, (history, _) in found.items()}
+        rows = {job_id: row_of(states[job_id][-1], history, seq) for job_id, (history, seq) in found.items()}
+        if kept := [row for row in rows.values() if row]:
+            await connection.execute(self.sql["keep"], *([getattr(row, name) for row in kept] for name in Row.__struct_fields__))
+        if gone := [job_id for job_id, row in rows.items() if row is None]:
+            await connection.execute(self.sql["drop"], gone)
+        for job in chain.from_iterable(ends(states[row.job_id]) for row in kept):
             if job.updated_at and datetime.now(UTC) - job.updated_at < NEWS:
                 await self._ended(connection, job)
 
@@ -198,8 +198,14 @@ class ReadModel:
         place = Cursor(row["txid"], row["position"])
         batch = await self._feed.page(place, types=FOLLOWED, limit=PAGE)
         if batch.entries or not batch.is_last:
-            await self._project_all({entry.envelope.job_id for entry in batch.entries}, (place, batch.cursor))
+            await self._project_all(await self._changed(batch.entries), (place, batch.cursor))
         return batch.is_last
+
+    async def _changed(self, entries: Sequence[Entry]) -> set[UUID]:
+        """The jobs whose rows may say something else by now: of one that was only opened, the row was written with it."""
+        moved = {entry.envelope.job_id for entry in entries if entry.seq > 1}
+        opened = {entry.envelope.job_id for entry in entries} - moved
+        return moved | {row["job_id"] for row in await self.sql.rows("unlisted", list(opened))}
 
     async def _project_all(self, job_ids: Collection[UUID], moved: tuple[Cursor, Cursor]) -> None:
         """One job that can't be told must not hold up all that come behind it."""

@@ -45,14 +45,23 @@ WHERE type <> 'stage.progress' OR following IS DISTINCT FROM 'stage.progress' OR
 SELECT pg_advisory_xact_lock(hashtextextended('row of ' || job_id, 0)) FROM unnest($1::uuid[]) WITH ORDINALITY AS j (job_id, number) ORDER BY number
 
 -- name: keep
+-- Of many jobs at once. What a row says already is not written again: whoever created the job wrote that.
 INSERT INTO job_list (job_id, tenant, client, group_id, source_type, lane, status, created_at, begun_at, ended_at, seq, stage, error_code)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+SELECT * FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::smallint[], $7::text[],
+    $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::integer[], $12::text[], $13::text[]
+)
 ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, client = excluded.client, begun_at = excluded.begun_at, ended_at = excluded.ended_at, seq = excluded.seq,
     stage = excluded.stage, error_code = excluded.error_code
 WHERE job_list.seq <= excluded.seq
+  AND (job_list.status, job_list.client, job_list.begun_at, job_list.ended_at, job_list.seq, job_list.stage, job_list.error_code)
+   IS DISTINCT FROM (excluded.status, excluded.client, excluded.begun_at, excluded.ended_at, excluded.seq, excluded.stage, excluded.error_code)
+
+-- name: unlisted
+SELECT job_id FROM unnest($1::uuid[]) AS opened (job_id) WHERE NOT EXISTS (SELECT FROM job_list l WHERE l.job_id = opened.job_id)
 
 -- name: drop
-WITH told AS (DELETE FROM webhook_deliveries WHERE job_id = $1) DELETE FROM job_list WHERE job_id = $1
+WITH told AS (DELETE FROM webhook_deliveries WHERE job_id = ANY($1)) DELETE FROM job_list WHERE job_id = ANY($1)
 
 -- name: place
 SELECT txid, position FROM read_model_place
@@ -75,6 +84,14 @@ ORDER BY created_at DESC, job_id DESC LIMIT $8
 SELECT count(*) FROM (
     SELECT FROM job_list WHERE status = 'queued' AND (lane, created_at, job_id) < ($1, $2, $3) LIMIT $4
 ) before
+
+-- name: marks
+-- Each $1th of the first $2 that wait, in their order.
+SELECT lane, created_at, job_id FROM (
+    SELECT lane, created_at, job_id, row_number() OVER (ORDER BY lane, created_at, job_id) AS number
+    FROM job_list WHERE status = 'queued' ORDER BY lane, created_at, job_id LIMIT $2
+) line
+WHERE number % $1 = 0 ORDER BY number
 
 -- name: pace
 SELECT count(*) AS ended, extract(epoch FROM now() - min(ended_at))::float8 AS within,

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job
 from libs.common.domain.values import Preset, Rendition
-from services.api.caller import Scope
+from services.api.caller import Scope, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.problems import ErrorAnswer, refusal
@@ -59,7 +59,7 @@ async def read_result(job_id: FromPath[str], api: Given, request: AnyRequest) ->
     job = living(await history_of(api, request, job_id))
     match job.status:
         case "done":
-            return Response(ResultAnswer(correlation_id=request.state.correlation_id, result=await _result(api, job)))
+            return Response(ResultAnswer(correlation_id=correlation_of(request), result=await _result(api, job)))
         case "failed" if job.error:
             return refusal(request, job.error, job_correlation_id=job.correlation_id)
         case "cancelled":

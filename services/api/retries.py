@@ -11,7 +11,7 @@ from libs.common.domain.event_ids import replay_id
 from libs.common.domain.events import Envelope, JobReplayed
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
-from services.api.caller import Caller, Scope, caller_of
+from services.api.caller import Caller, Scope, caller_of, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.stored_jobs import history_of, living
@@ -56,7 +56,7 @@ def _source(retry_id: UUID) -> str:
 
 def _answer(request: AnyRequest, history: list[Envelope]) -> Response[JobAnswer]:
     job = fold(history)
-    answer = JobAnswer(correlation_id=request.state.correlation_id, job=job_view(job), events=last_events(history))
+    answer = JobAnswer(correlation_id=correlation_of(request), job=job_view(job), events=last_events(history))
     return Response(answer, status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 

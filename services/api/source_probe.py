@@ -8,7 +8,7 @@ from libs.common.domain.failures import Code
 from libs.common.domain.probing import SECONDS, SUBJECT, answer_of
 from libs.common.runtime.request_reply import ask
 from services.api.bodies import NewProbe
-from services.api.caller import Scope, caller_of
+from services.api.caller import Scope, caller_of, correlation_of
 from services.api.context import AnyRequest, Given
 from services.api.openapi import Described
 from services.api.openings import probe_request
@@ -37,9 +37,9 @@ async def probe_source(body: RawBody, api: Given, request: AnyRequest) -> ProbeA
     """What the source holds, and whether a job on it would be taken on. A request that is itself wrong is refused as a job's is."""
     wish = decoded(NewProbe, body)
     source = source_of(wish, api.settings.fetching_rules)
-    asked = probe_request(wish, source, api.settings.limits)
+    asked = probe_request(wish, source, api.limits)
     if source.upload_key:
         await usable_upload(api, caller_of(request), source.upload_key)
-    correlation_id = request.state.correlation_id
+    correlation_id = correlation_of(request)
     said = await ask(api.nats, SUBJECT, msgspec.json.encode(asked), correlation_id=correlation_id, seconds=SECONDS + GRACE_SECONDS)
     return ProbeAnswerView(correlation_id=correlation_id, probe=probe_view(answer_of(said)))

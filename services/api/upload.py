@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.object_store import Bucket
-from libs.common.runtime.telemetry import logger
+from services.api.metrics import uploaded
 from services.api.requests import MIB, Refused
 from services.api.sources import new_upload_key
 
@@ -66,13 +68,14 @@ class Upload:
     async def _take_file(self, segment: MultipartSegment, events: Events) -> None:
         if self.key:
             raise Refused("file", "one request takes one file")
-        self.key = new_upload_key(uuid4(), segment.filename or "")
+        self.key, began = new_upload_key(uuid4(), segment.filename or ""), time.perf_counter()
         try:
             size = await self.bucket.upload_stream(self.key, self._content(events), _media_type(segment), self.limit)
         except Failure as failure:
             raise _too_large() if failure.code is Code.INPUT_TOO_LARGE else failure from failure
         if size == 0:
             raise Refused("file", "the file is empty")
+        uploaded("api", size, time.perf_counter() - began)
 
     async def _content(self, events: Events) -> AsyncIterator[bytes]:
         async for chunk in _content(events):

@@ -11,6 +11,7 @@ from libs.common.runtime.client_uploads import StoredPart
 from libs.common.runtime.object_store import ObjectInfo
 from services.api.caller import Caller
 from services.api.context import Api
+from services.api.metrics import uploaded
 from services.api.requests import Refused
 from services.api.upload_plan import Part, missing, told
 from services.api.upload_rows import Upload
@@ -43,7 +44,7 @@ async def usable_upload(api: Api, caller: Caller, key: str) -> None:
     upload = await api.uploads.by_key(key, caller.tenant, api.now())
     if upload is None:
         raise Refused("uploadKey", UNKNOWN)
-    if upload.size > api.settings.limits.largest:
+    if upload.size > api.limits.largest:
         raise Refused("uploadKey", f"the upload is larger than {api.settings.max_input_mb} MiB", Code.INPUT_TOO_LARGE)
     try:
         await completed(api, upload)
@@ -96,9 +97,12 @@ async def settled(api: Api, upload: Upload) -> Upload:
     found = await _object(api, upload.key)
     if found is None or found.size != upload.size:
         raise Failure(Code.GONE, LOST, hint=BEGIN_AGAIN)
-    row = await api.uploads.complete(upload.id, found.etag, now=api.now(), expires_at=kept_until(api, upload))
+    now = api.now()
+    row = await api.uploads.complete(upload.id, found.etag, now=now, expires_at=kept_until(api, upload))
     if row is None:
         raise Failure(Code.NOT_FOUND, UNKNOWN)
+    if row.completed_at == now:  # else another said so first
+        uploaded("direct", row.size, (now - row.created_at).total_seconds())
     return row
 
 

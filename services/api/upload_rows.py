@@ -25,6 +25,7 @@ class Upload:
     state: State = "uploading"
     created_at: datetime
     expires_at: datetime
+    completed_at: datetime | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -58,7 +59,7 @@ class UploadRows:
             return await connection.fetchval(self._sql["forget"], upload_id) is not None
 
 
-_FIELDS = ("id", "tenant", "key", "size", "part_size", "content_type", "multipart_id", "created_at", "expires_at")
+_FIELDS = ("id", "tenant", "key", "size", "part_size", "content_type", "multipart_id", "created_at", "expires_at", "completed_at")
 
 
 def _upload(row: Any) -> Upload | None:

@@ -55,7 +55,7 @@ async def sign_upload(body: RawBody, api: Given, request: AnyRequest) -> UploadT
     """Good for one file of just this size and type, of more than 64 MiB in parts. Create the job with its uploadKey when all is there."""
     api.pressure.check()
     wish = decoded(UploadWish, body)
-    if wish.size > api.settings.limits.largest:
+    if wish.size > api.limits.largest:
         raise Refused("size", f"the file is larger than {api.settings.max_input_mb} MiB", Code.INPUT_TOO_LARGE)
     upload = await _begun(api, caller_of(request), wish)
     signed = [await _signed(api, upload, part) for part in upload.parts]
@@ -125,7 +125,7 @@ async def complete_upload(upload_id: FromPath[str], api: Given, request: AnyRequ
 async def delete_upload(upload_id: FromPath[str], api: Given, request: AnyRequest) -> UploadView:
     """Whatever is there of it. Refused while a job needs it, until that has expired."""
     upload = await _found(api, caller_of(request), upload_id)
-    if not await api.uploads.forget(upload.id) and await api.store.is_upload_needed(upload.key):
+    if not await api.uploads.forget(upload.id) and await api.store.needed_uploads([upload.key]):
         raise Failure(Code.INVALID_STATE, "a job uses this upload", hint="Delete the job first, or let both expire.")
     sources = api.objects.sources
     await sources.client_uploads.abort(upload.key, upload.multipart_id)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.process import Completed, Limits, run
-from libs.common.runtime.telemetry import logger
 from services.asr.settings import AsrSettings
 from services.asr.transcriber import Audio
 

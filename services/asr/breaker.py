@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.asr.transcriber import Around, Audio, Transcriber
 from services.asr.transcript import Transcript
 from services.asr.wish import Wish

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.asr.breaker import is_trouble
 from services.asr.metrics import ASR_FALLBACKS
 from services.asr.transcriber import Audio, Transcriber

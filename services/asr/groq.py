@@ -10,8 +10,9 @@ from groq import APIConnectionError, APIStatusError, APITimeoutError, AsyncGroq,
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import abilities, whisper_code
+from libs.common.runtime import metrics as dependency
+from libs.common.runtime.logs import logger
 from libs.common.runtime.settings import Secret
-from libs.common.runtime.telemetry import logger
 from services.asr.metrics import measured
 from services.asr.parts import joined
 from services.asr.provider_errors import AWAY, UNPROCESSABLE, failure_of
@@ -98,11 +99,22 @@ class GroqTranscriber:
     async def reach(self) -> None:
         """Ask for something that costs nothing. Raises Failure(outage="asr") unless there is an answer, be it a refusal."""
         try:
-            async with asyncio.timeout(REACH_SECONDS):
-                await self._client.models.list()
+            with dependency.measured("groq", "reach"):
+                async with asyncio.timeout(REACH_SECONDS):
+                    await self._client.models.list()
         except APIStatusError as error:
             if error.status_code in AWAY:
                 raise _away() from error
+        except (TimeoutError, APIConnectionError) as error:
+            raise _away() from error
+
+    async def models(self) -> list[str] | int:
+        """Their names, or the status that the list is refused with. Costs nothing. Raises Failure(outage="asr")."""
+        try:
+            async with asyncio.timeout(REACH_SECONDS):
+                return [model.id for model in (await self._client.models.list()).data]
+        except APIStatusError as error:
+            return error.status_code
         except (TimeoutError, APIConnectionError) as error:
             raise _away() from error
 
@@ -117,8 +129,9 @@ class GroqTranscriber:
 
     async def _in_time(self, upload: Upload, wish: Wish) -> bytes:
         """The SDK's own limit is between two bytes; ours is for the whole request."""
-        async with asyncio.timeout(self._timeout):
-            return await (self._translation(upload, wish) if wish.task == "translate" else self._transcription(upload, wish))
+        with dependency.measured("groq", wish.task):
+            async with asyncio.timeout(self._timeout):
+                return await (self._translation(upload, wish) if wish.task == "translate" else self._transcription(upload, wish))
 
     async def _transcription(self, upload: Upload, wish: Wish) -> bytes:
         response = await self._client.audio.transcriptions.with_raw_response.create(

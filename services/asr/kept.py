@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.source_cache import Fetched, Section, SourceCache, fetched_once
-from libs.common.runtime.telemetry import logger
 from services.asr.metrics import ASR_REUSED
 from services.asr.transcriber import Around, Audio, Transcriber
 from services.asr.transcript import Transcript

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import os
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import whisper_code
+from libs.common.runtime.child_words import ChildWords
+from libs.common.runtime.logs import logger
 from libs.common.runtime.process import kill_group, spawn
-from libs.common.runtime.telemetry import logger
 from services.asr.metrics import measured
 from services.asr.model import find_model, local_abilities
 from services.asr.settings import AsrSettings
@@ -24,6 +26,7 @@ log = logger(__name__)
 REPOSITORY = Path(__file__).parents[2]
 """Where `python -m services.asr.recogniser` finds itself."""
 CHUNK_BYTES = 65_536
+MOST_THREADS = 4
 
 
 class Recogniser:
@@ -31,8 +34,9 @@ class Recogniser:
 
     def __init__(self, settings: AsrSettings) -> None:
         folder = find_model(settings.asr_model)
-        self._argv = (sys.executable, "-m", "services.asr.recogniser", str(folder), str(settings.asr_threads), str(settings.asr_beam))
+        self._argv = (sys.executable, "-m", "services.asr.recogniser", str(folder), str(threads_of_one(settings)), str(settings.asr_beam))
         self._process: Process | None = None
+        self._words: ChildWords | None = None
 
     @property
     def pid(self) -> int | None:
@@ -41,6 +45,8 @@ class Recogniser:
     async def ask(self, audio: Path, wish: Wish) -> bytes:
         """The recogniser's verbose_json. Cancelled, timed out or broken: the child is killed. Raises ConnectionError if it dies."""
         process = await self.start()
+        if self._words:
+            self._words.are_now()
         try:
             return await _exchange(process, _request(audio, wish))
         except BaseException:
@@ -49,7 +55,8 @@ class Recogniser:
 
     async def start(self) -> Process:
         if self._process is None or self._process.returncode is not None:
-            self._process = await spawn(self._argv, cwd=REPOSITORY)
+            self._process = await spawn(self._argv, cwd=REPOSITORY, stderr=PIPE)
+            self._words = ChildWords(self._process, "recogniser")
             await self._until_ready(self._process)
         return self._process
 
@@ -64,6 +71,12 @@ class Recogniser:
         process, self._process = self._process, None
         if process:
             await kill_group(process)
+
+
+def threads_of_one(settings: AsrSettings) -> int:
+    """Of a recogniser. A clip waits for its words, so that it gets the cores; a small model has no use for many."""
+    share = (os.cpu_count() or 1) // settings.asr_workers
+    return settings.asr_threads or max(1, min(share, MOST_THREADS))
 
 
 def _request(audio: Path, wish: Wish) -> dict[str, str | None]:

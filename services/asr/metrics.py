@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from prometheus_client import Counter, Histogram
 
 from libs.common.domain.failures import Failure
-from libs.common.runtime.telemetry import SECONDS
+from libs.common.runtime import tracing
+from libs.common.runtime.metrics import SECONDS
 
 ASR_SECONDS = Histogram("clip_asr_seconds", "Time of one transcription, with the wait for a recogniser", ["provider"], buckets=SECONDS)
 ASR_AUDIO_SECONDS = Counter("clip_asr_audio_seconds_total", "Audio that was transcribed", ["provider"])
@@ -21,7 +22,8 @@ def measured(provider: str, seconds: float) -> Iterator[None]:
     """Count and time one transcription of `seconds` of audio."""
     began = time.perf_counter()
     try:
-        yield
+        with tracing.span("transcribe", attributes={"gen_ai.provider.name": provider, "clip.audio.seconds": seconds}):
+            yield
     except Failure as failure:
         ASR_ERRORS.labels(provider, failure.code).inc()
         raise

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
 from libs.common.domain.failures import Failure
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.asr.suspicion import Suspicion
 from services.asr.transcriber import Around, Audio, Transcriber
 from services.asr.transcript import Transcript

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.process import Completed, Limits, run
-from libs.common.runtime.telemetry import logger
 from services.asr.audio import MEMORY_BYTES
 from services.asr.parts import Part, parts
 from services.asr.settings import AsrSettings

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 from libs.common.domain.events import AsrDone, ClipBurned, ClipUploaded
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.media import Media, input_options
 from libs.common.runtime.probe import probe
 from libs.common.runtime.process import run
-from libs.common.runtime.telemetry import logger
 from services.clipper.captions import Caption, captions_of_json, captions_of_srt
 from services.clipper.ffmpeg_plan import BURNED, CLIP, Encoding, burn_command
 from services.clipper.inspected import MOST_STRETCHED

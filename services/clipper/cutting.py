@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from libs.common.domain.events import ClipsRequested
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.clipper.bitstream.nal import BrokenBitstream
 from services.clipper.clip import Clip
 from services.clipper.codings import Coding, is_played

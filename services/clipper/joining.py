@@ -9,7 +9,7 @@ from msgspec import structs
 from libs.common.domain.events import ClipsRequested, SourceReady
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.values import Segment
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.clipper.buffers import kept
 from services.clipper.clip import Clip
 from services.clipper.cutting import cut

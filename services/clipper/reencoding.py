@@ -1,7 +1,7 @@
 """A clip made by ffmpeg alone, from the source itself: for what can't be spliced, and when a spliced clip is not right."""
 
 from libs.common.domain.events import ClipsRequested
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.clipper.clip import Clip
 from services.clipper.cut_plan import cut_plan
 from services.clipper.ffmpeg_plan import CLIP, cut_command

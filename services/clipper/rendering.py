@@ -1,6 +1,5 @@
 """Running ffmpeg: its limits, its progress, and that no more encodes run at once than there are cores for."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from libs.common.runtime.warm_process import Warm, open_warm
 from services.clipper.buffers import MemoryFile, Pool, windows
 from services.clipper.ffmpeg_plan import Encoding
 from services.clipper.settings import ClipperSettings
+from services.clipper.turns import Turns
 
 LARGEST_OUTPUT = 4 << 30
 
@@ -22,7 +22,7 @@ LARGEST_OUTPUT = 4 << 30
 class Tools:
     """What the service opened at its start: the places for encodes, so that copies never wait behind them."""
 
-    encodes: asyncio.Semaphore
+    encodes: Turns
     inspection: Warm
     windows: Pool[mmap]
     clips: Pool[MemoryFile]
@@ -36,7 +36,7 @@ async def open_tools(settings: ClipperSettings) -> AsyncIterator[Tools]:
     cores = os.cpu_count() or 1
     slots = settings.encoder_slots or max(1, cores // settings.encoder_threads)
     async with open_warm("services.clipper.inspection", workers=cores) as inspection:
-        yield Tools(asyncio.Semaphore(slots), inspection, windows(), Pool(MemoryFile))
+        yield Tools(Turns(slots), inspection, windows(), Pool(MemoryFile))
 
 
 def encoding(settings: ClipperSettings) -> Encoding:
@@ -75,8 +75,8 @@ async def ffmpeg(command: list[str], ctx: ClipperContext, *, seconds: float = 0.
 
 
 async def encode(command: list[str], ctx: ClipperContext, *, seconds: float = 0.0, before: float = 0.0) -> Completed:
-    """`ffmpeg`, as soon as there is a place for one more encode."""
-    async with ctx.tools.encodes:
+    """`ffmpeg`, as soon as there is a place for one more encode; the oldest job first."""
+    async with ctx.tools.encodes.turn(ctx.job.created_at.timestamp() if ctx.job.created_at else 0.0):
         return await ffmpeg(command, ctx, seconds=seconds, before=before)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from libs.common.domain.events import ClipsRequested
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.values import Notice, Preset, Rendition
+from libs.common.runtime.logs import logger
 from libs.common.runtime.scratch import OUT_OF_ROOM
-from libs.common.runtime.telemetry import logger
 from services.clipper.clip import Clip
 from services.clipper.inspected import Inspected, believable
 from services.clipper.output_checks import Sight, faults

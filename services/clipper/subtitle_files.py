@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.common.domain.values import Notice, SubtitleStyle
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.clipper.ass import Drawing, ass
 from services.clipper.captions import Caption
 from services.clipper.ffmpeg_plan import FONTS, FONTS_CONFIG, SUBTITLES, fonts_config

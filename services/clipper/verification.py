@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.media import Media
-from libs.common.runtime.telemetry import logger
 from services.clipper.cut_plan import CutPlan
 from services.clipper.ffmpeg_plan import source_thumb_command
 from services.clipper.inspected import Form, Inspect, Inspected, Look

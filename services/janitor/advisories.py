@@ -13,21 +13,24 @@ from typing import Annotated
 import msgspec
 
 from libs.common.domain.event_ids import answer_id
-from libs.common.domain.events import AsrFailed, BurnFailed, Envelope, Failed, JobFailed, Priority, StageName, decode, encode, type_of
+from libs.common.domain.events import AsrFailed, BurnFailed, Envelope, Failed, JobFailed, Priority, StageName, decode, encode
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.job import Job, apply, fold
+from libs.common.domain.job import Job, fold
 from libs.common.domain.subjects import ADVISORIES, CLIPS, durable
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import JetStreamBus, StreamFull
+from libs.common.runtime.job_counts import event_written, run_ended
+from libs.common.runtime.logs import logger
+from libs.common.runtime.metrics import DEAD_LETTERS
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
-from libs.common.runtime.telemetry import DEAD_LETTERS, EVENTS_WRITTEN, JOBS_FINISHED, logger
 from services.janitor import metrics
 from services.janitor.last_net import Drop, Fail, PutBack, Refuse, put_back_headers, times_put_back, verdict_on
 
 log = logger(__name__)
 STAGES = {durable(stage, priority): stage for stage in StageName for priority in Priority}
 LARGEST = 2**63 - 1
+KINDS = ("max_deliver", "terminated")
 
 
 class Advisory(msgspec.Struct, frozen=True):
@@ -92,7 +95,7 @@ class Rescue:
             log.error("advisory can't be read", sequence=notice.sequence, error=str(error))  # noqa: TRY400  the text says it all
             return
         stage = STAGES.get(advisory.consumer)
-        metrics.ADVISORIES.labels(advisory.kind).inc()
+        metrics.ADVISORIES.labels(advisory.kind if advisory.kind in KINDS else "other").inc()
         log.warning("advisory", **msgspec.structs.asdict(advisory))
         if stage and advisory.kind == "max_deliver" and (message := await self.work.get(advisory.stream_seq)):
             await self.bury(message, stage, advisory.deliveries)
@@ -133,7 +136,6 @@ class Rescue:
         DEAD_LETTERS.labels(stage, failure.code).inc()
 
     async def record(self, job: Job, failure: Envelope) -> None:
-        stored = await self.store.append(failure)
-        EVENTS_WRITTEN.labels(type_of(failure.event)).inc()
-        if (after := apply(job, stored)).is_over:
-            JOBS_FINISHED.labels(after.status).inc()
+        stored, _ = await self.store.append(failure)
+        event_written(failure, stored)
+        await run_ended(self.store, job, failure, stored)

@@ -9,9 +9,10 @@ import msgspec
 
 from libs.common.domain.dead_letters import AT_ONCE, DiscardAnswer, Discarded, DiscardRequest, missing
 from libs.common.domain.event_ids import discard_id
-from libs.common.domain.events import LetterDiscarded, type_of
+from libs.common.domain.events import LetterDiscarded
 from libs.common.runtime.fault_points import fault_point
-from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
+from libs.common.runtime.job_counts import event_written
+from libs.common.runtime.logs import logger
 from services.janitor.dead_letters import DeadLetter
 from services.janitor.letters import Letters, Rest
 from services.janitor.metrics import DISCARDED
@@ -65,6 +66,6 @@ class Discards:
         if job.requested is None or job.status == "expired":
             return False
         event = LetterDiscarded(stage=stage, by=by, source=letter.source)
-        await self.letters.store.append(cause.followed_by(event, event_id=discard_id(cause.job_id, letter.source), at=self.now()))
-        EVENTS_WRITTEN.labels(type_of(event)).inc()
+        discarded = cause.followed_by(event, event_id=discard_id(cause.job_id, letter.source), at=self.now())
+        event_written(discarded, (await self.letters.store.append(discarded)).envelope)
         return True

@@ -28,9 +28,9 @@ from libs.common.domain.dead_letters import (
     request_of,
 )
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.request_reply import CORRELATION
 from libs.common.runtime.service import Connections
-from libs.common.runtime.telemetry import logger
 from services.janitor.discard import Discards
 from services.janitor.letters import Letters
 from services.janitor.replay import Replays

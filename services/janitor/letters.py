@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from libs.common.domain.dead_letters import NO_LETTER, Chosen, Letter, Line, ListAnswer, ListRequest, ShowRequest
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
-from libs.common.domain.subjects import DLQ
+from libs.common.domain.subjects import DLQ, canary
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
@@ -41,7 +41,7 @@ class Letters:
 
     async def get(self, sequence: int) -> Found | None:
         message = await self.stored.get(sequence)
-        return (read(message), message) if message else None
+        return (read(message), message) if message and message.subject != canary(DLQ) else None
 
     async def among(
         self, means: Callable[[DeadLetter], bool], *, after: int = 0, up_to: int | None = None, limit: int | None = None

@@ -17,11 +17,11 @@ from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import JetStreamBus
+from libs.common.runtime.logs import logger
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
-from libs.common.runtime.telemetry import logger
 from services.janitor.lost import Lost, Waiting
-from services.janitor.metrics import RECONCILED
+from services.janitor.metrics import JOBS_SILENT, RECONCILED
 from services.janitor.overdue import Deadlines, overdue
 from services.janitor.schedule import alone
 from services.janitor.settings import JanitorSettings
@@ -37,10 +37,14 @@ SHARE = 0.9
 
 async def reconcile(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time looks for lost messages, for ever."""
-    deadlines = Deadlines(queued=settings.reconcile_queued_sec, attempt=settings.clip_max_runtime_sec, margin=settings.reconcile_margin_sec)
+    deadlines = deadlines_of(settings)
     most = ceiling(settings.worker_queue_high_watermark)
     look = alone(c.store, "reconciler", lambda: mend_all(c.store, c.bus, deadlines, datetime.now(UTC), most=most))
     await for_ever("reconciler", look, every(settings.reconcile_every_sec, c.health))
+
+
+def deadlines_of(settings: JanitorSettings) -> Deadlines:
+    return Deadlines(queued=settings.reconcile_queued_sec, attempt=settings.clip_max_runtime_sec, margin=settings.reconcile_margin_sec)
 
 
 def ceiling(watermark: int) -> int:
@@ -51,15 +55,17 @@ def ceiling(watermark: int) -> int:
 async def mend_all(store: EventStore, bus: JetStreamBus, deadlines: Deadlines, now: datetime, *, most: int = 10**9) -> int:
     """One look at all open jobs that are silent; the number of messages that were published again, as far as the stream has room."""
     waiting = Waiting(room=(await StoredMessages(bus, CLIPS).fill()).room(most, SHARE))
-    queue, after = Queue(bus), UUID(int=0)
+    queue, after, silent = Queue(bus), UUID(int=0), 0
     while jobs := await store.silent(now - deadlines.least, after=after, limit=PAGE):
         after = jobs[-1]
         histories = await asyncio.gather(*(store.history(job) for job in jobs))
         await _close(store, histories)
         for lost in found(histories, now, deadlines):
+            silent += 1
             if not await queue.holds(lost.cause):
                 waiting.add(lost)
-    gone = [await _publish(bus, lost) for lost in waiting.in_turn()]
+    JOBS_SILENT.set(silent)
+    gone = [await publish_lost(bus, lost) for lost in waiting.in_turn()]
     if waiting.added > len(gone):
         log.warning("lost messages wait for room in the queue", waiting=waiting.added - len(gone))
     return sum(gone)
@@ -72,16 +78,14 @@ def found(histories: Iterable[Sequence[Envelope]], now: datetime, deadlines: Dea
 
 
 async def _close(store: EventStore, histories: Iterable[list[Envelope]]) -> None:
-    over = [history[-1].job_id for history in histories if history and _is_settled(fold(history))]
-    if over:
-        await store.close(over)
+    await store.close([history[-1] for history in histories if history and _is_settled(fold(history))])
 
 
 def _is_settled(job: Job) -> bool:
     return job.is_over or job.requested is None
 
 
-async def _publish(bus: JetStreamBus, lost: Lost) -> bool:
+async def publish_lost(bus: JetStreamBus, lost: Lost) -> bool:
     """False when another janitor published it for this very silence."""
     cause, stage = lost.cause, STAGES[type_of(lost.cause.event)]
     published = await bus.publish(cause, message_id=lost.message_id)

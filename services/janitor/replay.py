@@ -12,11 +12,12 @@ import msgspec
 
 from libs.common.domain.dead_letters import AT_ONCE, Refused, ReplayAnswer, Replayed, ReplayRequest, missing
 from libs.common.domain.event_ids import replay_id
-from libs.common.domain.events import JobReplayed, type_of
+from libs.common.domain.events import JobReplayed
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.jetstream import JetStreamBus
-from libs.common.runtime.telemetry import EVENTS_WRITTEN, logger
+from libs.common.runtime.job_counts import event_written
+from libs.common.runtime.logs import logger
 from services.janitor.dead_letters import DeadLetter, Refuse, Rerun, decision
 from services.janitor.letters import Letters, Rest
 from services.janitor.metrics import REPLAYS
@@ -72,10 +73,10 @@ class Replays:
         cause = rerun.cause
         replayed = JobReplayed(stage=rerun.stage, by=by, source=letter.source)
         envelope = cause.followed_by(replayed, event_id=replay_id(cause.job_id, cause.run), at=self.now())
-        stored = await self.store.append(envelope, expires_at=rerun.expires_at)
+        stored, _ = await self.store.append(envelope, expires_at=rerun.expires_at)
         if not (isinstance(stored.event, JobReplayed) and stored.event.source == letter.source):
             return Refuse(f"another letter opened run {cause.run} of the job first")
-        EVENTS_WRITTEN.labels(type_of(replayed)).inc()
+        event_written(envelope, stored)
         fault_point("janitor", "replay_recorded", cause.job_id)
         return rerun
 

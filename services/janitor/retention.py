@@ -1,34 +1,37 @@
-"""What has expired: jobs with their files, and uploads that no job needs. Objects first, rows after; each step may be repeated.
+"""Jobs whose time is up go with their files: by batches, objects first, rows after; each step may be repeated.
 
 An expired job leaves job.expired behind, so that it answers 410 for as long again as it was kept; then that goes too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from functools import partial
 
-from libs.common.domain.event_ids import expiry_id
-from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, type_of
-from libs.common.domain.failures import Failure
-from libs.common.domain.job import Job, fold
+from libs.common.domain.due import Due
 from libs.common.runtime.background import every, for_ever
 from libs.common.runtime.event_store import EventStore
 from libs.common.runtime.fault_points import fault_point
+from libs.common.runtime.job_counts import event_written, run_ended
+from libs.common.runtime.logs import logger
 from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.service import Connections
-from libs.common.runtime.telemetry import EVENTS_WRITTEN, JOBS_FINISHED, logger
+from services.janitor.expiry import Expire, Fate, Purge, PutOff, bytes_of, fate_of, files_of
 from services.janitor.metrics import EXPIRED_JOBS, EXPIRED_UPLOADS
-from services.janitor.schedule import alone, in_batches
+from services.janitor.removal import kept_of, removed
+from services.janitor.report import Report
+from services.janitor.schedule import LOOKED_AT, alone, in_batches, reported
 from services.janitor.settings import JanitorSettings
 
 log = logger(__name__)
+TRY_AGAIN = timedelta(hours=1)
+"""At a job of which S3 keeps a file: until then it is in no other's way."""
 
 
 async def retire(settings: JanitorSettings, c: Connections) -> None:
     """The task: one janitor at a time cleans up, for ever."""
-    retention = Retention(c.store, c.objects, settings)
-    await for_ever("retention", alone(c.store, "retention", retention.clean_up), every(settings.retention_every_sec, c.health))
+    sweep = reported("retention", Retention(c.store, c.objects, settings).clean_up, settings)
+    await for_ever("retention", alone(c.store, "retention", sweep), every(settings.retention_every_sec, c.health))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,69 +45,80 @@ class Retention:
     def kept(self) -> timedelta:
         return timedelta(hours=self.settings.retention_hours)
 
-    async def clean_up(self) -> None:
-        """Batch after batch while they are full and go away; then the uploads."""
-        await in_batches(self.clean_batch, self.settings)
-        await self.clean_uploads()
+    @property
+    def silence(self) -> timedelta:
+        """Of a job at work that is stuck. However short jobs are kept, an attempt may say nothing for as long as it lasts."""
+        return max(self.kept, timedelta(hours=1, seconds=self.settings.clip_max_runtime_sec))
 
-    async def clean_batch(self) -> int:
-        """The number of jobs that are gone."""
-        jobs = await self.store.expired(self.now(), self.settings.cleanup_batch_size)
-        return sum([await self.clean(job_id) for job_id in jobs])
-
-    async def clean(self, job_id: UUID) -> bool:
-        """One job whose time is up, or what its first visit left of it. False when it stays: a dry run, or S3 keeps an object."""
+    async def clean_up(self) -> Report:
+        """Batch after batch while they are full. In a dry run only a look."""
+        report = Report()
         if self.settings.cleanup_dry_run:
-            log.info("would delete a job", job_id=str(job_id))
-            return False
-        try:
-            await self.remove(job_id)
-        except Failure as failure:
-            if failure.outage:
-                raise
-            log.error("job can't be deleted", job_id=str(job_id), error=failure.message)  # noqa: TRY400  the text says it all
-            return False
-        return True
+            await self.look(report)
+        else:
+            await in_batches(partial(self.clean_batch, report), self.settings)
+        return report
 
-    async def remove(self, job_id: UUID) -> None:
-        job = fold(await self.store.history(job_id))
-        if job.requested:
-            await self.mark(job_id, job)
-        fault_point("janitor", "expiry_marked", job_id)
-        await self.objects.remove_job(job_id)
-        fault_point("janitor", "expiry_emptied", job_id)
-        if job.requested is None:
-            await self.store.purge(job_id)
-            return
-        await self.store.forget(job_id, until=self.now() + self.kept)
-        await self.remove_source(job.requested)
-        EXPIRED_JOBS.inc()
-        log.info("job expired", job_id=str(job_id), correlation_id=job.correlation_id, status=job.status)
+    async def look(self, report: Report) -> None:
+        now = self.now()
+        due = await self.store.expired(now, LOOKED_AT)
+        self.note(report, self.fates(due))
+        if len(due) == LOOKED_AT and (rest := await self.store.overdue(now) - len(due)) > 0:
+            report.more["jobs"] = rest
 
-    async def mark(self, job_id: UUID, job: Job) -> None:
-        """From here on the job is over: a stage that works on it stops at its next look. To other tenants it stays unknown."""
-        event = JobExpired(tenant=job.tenant)
-        envelope = Envelope(id=expiry_id(job_id), job_id=job_id, run=job.run, at=self.now(), correlation_id=job.correlation_id, event=event)
-        await self.store.append(envelope)
-        EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
-        if not job.is_over:
-            JOBS_FINISHED.labels("expired").inc()
+    async def clean_batch(self, report: Report) -> int:
+        """The number of jobs whose turn it was. None of them is in the next batch: it is gone, or put off."""
+        due = await self.store.expired(self.now(), self.settings.cleanup_batch_size)
+        self.note(report, await self.clean(self.fates(due)))
+        return len(due)
 
-    async def remove_source(self, requested: ClipsRequested) -> None:
-        """The upload goes with the last job of it; what is left behind here, `clean_uploads` finds."""
-        if requested.upload_key and not await self.store.is_upload_needed(requested.upload_key):
-            await self.remove_upload(requested.upload_key)
+    def fates(self, due: Iterable[Due]) -> list[tuple[Due, Fate]]:
+        return [(each, fate_of(each, self.now(), self.silence)) for each in due]
 
-    async def clean_uploads(self) -> None:
-        """Uploads that are as old as a job may get, unless a job that still stands asked for a clip of them."""
-        before = self.now() - self.kept
-        async for upload in self.objects.sources.list("uploads/"):
-            if upload.modified < before and not await self.store.is_upload_needed(upload.key):
-                await self.remove_upload(upload.key)
+    def note(self, report: Report, fates: Iterable[tuple[Due, Fate]]) -> None:
+        for due, fate in fates:
+            if isinstance(fate, PutOff):
+                report.left["jobs at work, put off"] += 1
+                continue
+            at = due.history[0].at if due.history else None
+            report.note("jobs" if isinstance(fate, Expire) else "last traces of jobs", str(due.job_id), size=bytes_of(due), at=at)
 
-    async def remove_upload(self, key: str) -> None:
-        if self.settings.cleanup_dry_run:
-            log.info("would delete an upload", key=key)
-            return
-        await self.objects.sources.delete([key])
-        EXPIRED_UPLOADS.inc()
+    async def clean(self, fates: Sequence[tuple[Due, Fate]]) -> list[tuple[Due, Fate]]:
+        """A batch, and all steps for all of it: those that are done with."""
+        await self.store.put_off({due.job_id: fate.until for due, fate in fates if isinstance(fate, PutOff)}, unless_expired=True)
+        over = await self.mark([(due, fate) for due, fate in fates if isinstance(fate, Expire)])
+        traces = [due for due, fate in fates if isinstance(fate, Purge)]
+        for due, _ in over:
+            fault_point("janitor", "expiry_marked", due.job_id)
+        kept = await removed(self.objects, {due.job_id: files_of(due) for due in (*traces, *(due for due, _ in over))})
+        for due, _ in over:
+            fault_point("janitor", "expiry_emptied", due.job_id)
+        await self.store.put_off(dict.fromkeys(kept, self.now() + TRY_AGAIN), unless_expired=False)
+        await self.store.purge({due.job_id: due.seq for due in traces if due.job_id not in kept})
+        await self.forget([(due, fate) for due, fate in over if due.job_id not in kept])
+        stayed = kept | {due.job_id for due, fate in fates if isinstance(fate, Expire)} - {due.job_id for due, _ in over}
+        return [(due, fate) for due, fate in fates if due.job_id not in stayed]
+
+    async def mark(self, ending: Sequence[tuple[Due, Expire]]) -> list[tuple[Due, Expire]]:
+        """Those that are over from here on. A job that a client or an operator brought back to work meanwhile is left to it."""
+        ended = await self.store.expire([(fate.event, due.seq + 1) for due, fate in ending if fate.event])
+        for due, fate in ending:
+            if fate.event and due.job_id in ended:
+                event_written(fate.event, fate.event)
+            if fate.event and due.job_id in ended and fate.is_stuck:
+                log.warning("job was silent for as long as jobs are kept: it is ended", job_id=str(due.job_id), status=fate.job.status)
+                await run_ended(self.store, fate.job, fate.event, fate.event)
+        return [(due, fate) for due, fate in ending if fate.event is None or due.job_id in ended]
+
+    async def forget(self, over: Sequence[tuple[Due, Expire]]) -> None:
+        await self.store.forget([due.job_id for due, _ in over], until=self.now() + self.kept)
+        for due, fate in over:
+            log.info("job expired", job_id=str(due.job_id), correlation_id=fate.job.correlation_id, status=fate.job.status)
+        EXPIRED_JOBS.inc(len(over))
+        asked = [fate.job.requested for _, fate in over if fate.job.requested]
+        await self.remove_uploads({one.upload_key for one in asked if one.upload_key})
+
+    async def remove_uploads(self, keys: Iterable[str]) -> None:
+        """An upload goes with the last job of it; what is left behind here, old_uploads.py finds."""
+        if unneeded := sorted({*keys} - await self.store.needed_uploads(list(keys))):
+            EXPIRED_UPLOADS.inc(len(unneeded) - len(await kept_of(self.objects.sources, unneeded)))

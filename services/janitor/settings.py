@@ -16,6 +16,11 @@ class JanitorSettings(CommonSettings, frozen=True, kw_only=True):
     advisories_every_sec: Annotated[Positive, Meta(description="Pause between two looks for messages that were delivered too often")] = 10
     queue_metrics_every_sec: Annotated[Positive, Meta(description="Pause between two measurements of the queues")] = 15
     retention_every_sec: Annotated[Positive, Meta(description="Pause between two clean-ups of what has expired")] = 300
-    cleanup_batch_size: Annotated[Count, Meta(description="Expired jobs that are deleted at a time")] = 100
-    cleanup_pause_ms: Annotated[Count, Meta(description="Pause between two batches of a clean-up")] = 1000
+    old_uploads_every_sec: Annotated[Positive, Meta(description="Pause between two walks through all uploads for old ones")] = 21600
+    cleanup_batch_size: Annotated[Count, Meta(description="Expired jobs, uploads or sources that are deleted at a time")] = 100
+    cleanup_pause_ms: Annotated[Count, Meta(description="Pause between two batches of a clean-up")] = 100
+    orphans_every_sec: Annotated[
+        Positive, Meta(description="Pause between two looks for objects without a job and jobs without an object")
+    ] = 86400
+    orphans_grace_hours: Annotated[Positive, Meta(description="Age from which on an object without a job is removed")] = 24
     cleanup_dry_run: Annotated[bool, Meta(description="Log what a clean-up would delete, and delete nothing")] = False

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from libs.common.domain.events import SUBJECTS, Priority, StageName
 from libs.common.domain.subjects import durable, subject_for
 from libs.common.runtime.background import every, for_ever
+from libs.common.runtime.logs import logger
 from libs.common.runtime.service import Connections
 from libs.common.runtime.stored_messages import Depth
-from libs.common.runtime.telemetry import logger
 from services.janitor.advisories import Rescue, one_of_many
 from services.janitor.schedule import alone
 from services.janitor.settings import JanitorSettings

@@ -16,11 +16,11 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.domain.fetching import parts_to_fetch
 from libs.common.domain.source_urls import checked_url
 from libs.common.domain.values import Segment
+from libs.common.runtime.logs import logger
 from libs.common.runtime.probe import Media, media
 from libs.common.runtime.process import Limits
 from libs.common.runtime.source_cache import Fetched as Cached
 from libs.common.runtime.source_cache import Section, fetched_once
-from libs.common.runtime.telemetry import logger
 from services.resolver.described import Describe
 from services.resolver.duration import duration_of
 from services.resolver.fetch.words import BEYOND, Fetched, Found, Progress, Said, Site

@@ -12,10 +12,10 @@ from libs.common.domain.probing import SECONDS, SUBJECT, ProbeAnswer, ProbeFaile
 from libs.common.domain.retry import is_transient
 from libs.common.domain.source_urls import checked_url
 from libs.common.domain.values import VideoTrack
+from libs.common.runtime.logs import logger
 from libs.common.runtime.object_store import Bucket
 from libs.common.runtime.request_reply import serve
 from libs.common.runtime.service import Connections
-from libs.common.runtime.telemetry import logger
 from libs.common.runtime.warm_process import Warm
 from services.resolver.settings import ResolverSettings
 from services.resolver.sources import Caps, check_picture, check_size, check_times

@@ -9,10 +9,12 @@ import msgspec
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.source_urls import DEFAULT_PORTS
+from libs.common.runtime import tracing
 from libs.common.runtime.egress import Guard
 from libs.common.runtime.egress_proxy import Allowance, egress_proxy
+from libs.common.runtime.logs import logger
+from libs.common.runtime.metrics import measured
 from libs.common.runtime.process import Completed, ended
-from libs.common.runtime.telemetry import logger
 from services.resolver.children import Children
 from services.resolver.fetch.words import MOST_LINES, Errand, Found, Refused, Said, decoded
 from services.resolver.metrics import FETCHED_BYTES, VISITS
@@ -65,7 +67,9 @@ async def visit(  # noqa: PLR0913  a range more or less, it is one errand's word
             min_clip_seconds=settings.caps.min_clip_seconds,
         )
         try:
-            await _run(errand, hear, children, settings)
+            with measured("site", "fetch" if folder else "look"):
+                tracing.current().note({"server.address": parts.hostname or ""})
+                await _run(errand, hear, children, settings)
         except Failure as failure:
             VISITS.labels((proxy.failure or failure).code).inc()
             raise proxy.failure or failure from None

@@ -1,9 +1,11 @@
 """What a stage of a job should be working on: the message to publish again when it is lost, or when the job runs anew from there."""
 
 from libs.common.domain.event_ids import answer_id, request_id
-from libs.common.domain.events import Envelope, StageName
+from libs.common.domain.events import CONSUMES, Envelope, Event, StageName
 from libs.common.domain.job import Job
 from libs.common.domain.progress import stages_of
+
+AWAITED_BY: dict[type[Event], StageName] = {event: stage for stage, event in CONSUMES.items()}
 
 
 def cause_for(job: Job, stage: StageName) -> Envelope | None:
@@ -28,6 +30,12 @@ def cause_for(job: Job, stage: StageName) -> Envelope | None:
         traceparent=job.traceparent,
         event=cause,
     )
+
+
+def is_awaited(job: Job, answer: Envelope) -> bool:
+    """Whether a stage that the job needs works on this: a clip that wants no subtitles is not sent to who would make some."""
+    stage = AWAITED_BY.get(type(answer.event))
+    return stage is not None and job.requested is not None and stage in stages_of(job.requested)
 
 
 def is_reached(job: Job, stage: StageName) -> bool:

@@ -183,14 +183,16 @@ class JobFailed(Event, frozen=True, kw_only=True, tag="job.failed"):
 
 
 class JobReplayed(Event, frozen=True, kw_only=True, tag="job.replayed"):
-    """The operator put a dead letter back, or a client an edited transcript: the job runs on from `stage`, in the new run."""
+    """A dead letter or an edited transcript was put back, or lost files are made again: the job runs on from `stage`, in the new run."""
 
     stage: StageName
     by: str
     source: str
-    """The message that was put back, as STREAM:sequence, edit:hash or retry:id; one message gives one replay."""
+    """The message that was put back, as STREAM:sequence, edit:hash, retry:id or repair:run; one message gives one replay."""
     client: str = ""
     """Of a client's: who asked, as the limits count."""
+    lost: tuple[StageName, ...] = ()
+    """Of a repair: the stages whose files S3 has no more, in order, `stage` the first. What the others made stands."""
 
 
 class LetterDiscarded(Event, frozen=True, kw_only=True, tag="letter.discarded"):

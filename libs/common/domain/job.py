@@ -38,6 +38,7 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.domain.progress import progress_at
 from libs.common.domain.values import Notice
 
+_MADE = {StageName.RESOLVER: "source", StageName.CLIPPER: "clip", StageName.ASR: "subtitles", StageName.BURNER: "burned"}
 Status = Literal["unknown", "queued", "processing", "done", "failed", "cancelled", "expired"]
 
 
@@ -70,6 +71,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     edit: str | None = None
     """The source of the replay that put the client's last edited transcript back."""
     created_at: datetime | None = None
+    run_began: datetime | None = None
+    """When this run did: with the request, or with the replay or the edit."""
     updated_at: datetime | None = None
 
     @property
@@ -185,6 +188,7 @@ def _opened(job: Job, envelope: Envelope, event: ClipsRequested) -> Job:
         status="queued",
         requested=event,
         created_at=envelope.at,
+        run_began=envelope.at,
         updated_at=envelope.at,
     )
 
@@ -192,6 +196,8 @@ def _opened(job: Job, envelope: Envelope, event: ClipsRequested) -> Job:
 def _can_rerun(job: Job, event: JobReplayed) -> bool:
     if is_edit(event.source):
         return job.is_editable and event.stage is StageName.ASR
+    if event.lost:
+        return job.status == "done" and event.stage is event.lost[0]
     return job.failed_stage is event.stage
 
 
@@ -200,8 +206,9 @@ def _rerun(job: Job, envelope: Envelope, event: JobReplayed) -> Job:
         job = replace(job, edit=event.source, subtitles=None, burned=None, optional_failures={})
     kept = {stage: failure for stage, failure in job.optional_failures.items() if stage is not event.stage}
     return replace(
-        job,
+        replace(job, **{_MADE[stage]: None for stage in event.lost}),
         run=envelope.run,
+        run_began=envelope.at,
         status="processing",
         stage=event.stage,
         failure=None,

@@ -1,5 +1,7 @@
 """The lanes of a stage and how they take turns: fast before normal before bulk, and bulk never starves."""
 
+from collections import Counter
+
 from libs.common.domain.events import Priority
 
 FAIR = 8
@@ -15,3 +17,8 @@ def lane_order(turn: int) -> tuple[Priority, ...]:
             return (Priority.BULK, Priority.FAST, Priority.NORMAL)
         case _:
             return (Priority.FAST, Priority.NORMAL, Priority.BULK)
+
+
+def lane_shares(turn: int, places: int) -> dict[Priority, int]:
+    """How many of so many free places, from the turn-th on, each lane comes first for; whose turn it is first is asked first."""
+    return Counter(lane_order(turn + place)[0] for place in range(places))

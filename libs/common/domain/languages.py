@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 ISO_639_1 = frozenset(
     """
@@ -68,6 +69,7 @@ class Abilities:
     translates: bool
 
 
+@lru_cache(maxsize=16)
 def abilities(model: str) -> Abilities:
     """By the model's name, or its folder's, as OpenAI, Systran and distil-whisper name theirs; any other is taken for a multilingual one.
 

@@ -5,6 +5,7 @@ A name is judged here by how it is written; what it resolves to is the guard's t
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from urllib.parse import quote
 
@@ -37,6 +38,7 @@ class UrlRules:
         return is_public(address) or any(address in network for network in self.networks)
 
 
+@lru_cache(maxsize=16)
 def url_rules(hosts: str, networks: str, ports: str) -> UrlRules:
     """The rules that comma-separated settings describe. Raises ValueError naming the entry that is wrong."""
     return UrlRules(

@@ -6,6 +6,11 @@ CLIPS, DLQ, ADVISORIES = "CLIPS", "DLQ", "ADVISORIES"
 """The streams: all work; what failed for good; what the server says of messages that it gave up."""
 
 
+def canary(stream: str) -> str:
+    """The subject of the messages that only show whether the stream takes any: nobody consumes it, and no count of work has them."""
+    return f"canary.{stream.lower()}"
+
+
 def subject_for(event_type: str, priority: Priority) -> str:
     return event_type if priority is Priority.NORMAL else f"{event_type}.{priority}"
 

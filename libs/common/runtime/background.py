@@ -1,13 +1,13 @@
 """What goes on beside a process's own work for as long as it lives: steps that are begun again for ever, whatever ends them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime.health import Health
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 
 log = logger(__name__)
 Step = Callable[[], Awaitable[object]]
@@ -15,6 +15,8 @@ Pause = Callable[[Exception | None], Awaitable[object]]
 """Returns when the next step is to begin; it is given what the last one raised."""
 RECOVERY = 2.0
 """Seconds from an outage's end to the next step, at most: the others go on by themselves before we look at what they lost."""
+TOLD_AGAIN = 5.0
+"""Seconds that a cancelled task has for its end before it is cancelled again."""
 
 
 async def for_ever(name: str, step: Step, pause: Pause) -> NoReturn:
@@ -62,6 +64,13 @@ async def running(*tasks: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in begun:
-            task.cancel()
+        await _ended(begun)
         await asyncio.gather(*begun, return_exceptions=True)
+
+
+async def _ended(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """A library may lose a cancel: asyncio.wait_for of Python 3.11 does, where what it waits for comes in the same moment."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=TOLD_AGAIN)

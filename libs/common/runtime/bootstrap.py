@@ -6,9 +6,9 @@ import sys
 from libs.common.domain.failures import Failure
 from libs.common.runtime import streams
 from libs.common.runtime.jetstream import open_bus
+from libs.common.runtime.logs import logger, set_up_logs
 from libs.common.runtime.object_store import open_object_store
 from libs.common.runtime.settings import CommonSettings, from_environment
-from libs.common.runtime.telemetry import logger, set_up_logs
 
 log = logger(__name__)
 
@@ -40,7 +40,7 @@ async def bootstrap(settings: CommonSettings, *, patience: float = PATIENCE) -> 
 
 def main() -> None:
     settings = from_environment(CommonSettings)
-    set_up_logs("bootstrap", settings.log_level)
+    set_up_logs("bootstrap", settings.log_level, worker=settings.worker, secrets=settings.secrets)
     try:
         problems = asyncio.run(bootstrap(settings))
     except BootstrapFailed as error:

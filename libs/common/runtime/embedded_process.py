@@ -19,6 +19,7 @@ LOG_TAIL_BYTES = 2000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
 _CAP_DAC_OVERRIDE, _CAPABILITY_VERSION_3 = 1, 0x20080522
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 
 
 class ServerFailed(RuntimeError):
@@ -72,6 +73,8 @@ def tied_to_parent(death_signal: signal.Signals, account: Account | None = None)
 
 def _become(account: Account) -> None:
     _LIBC.prctl(_PR_SET_KEEPCAPS, 1)
+    if account.everywhere:  # without it access(2), by which initdb looks for its postgres, heeds no capability
+        _LIBC.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)

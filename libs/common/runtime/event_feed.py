@@ -14,8 +14,8 @@ from prometheus_client import Gauge
 
 from libs.common.domain.events import Envelope, decode, is_known
 from libs.common.domain.failures import Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool, Statements, open_pool
-from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 FEED_LAG = Gauge("clip_feed_lag_seconds", "Age of the oldest event that the feed's readers have not been given yet; 0 when there is none")

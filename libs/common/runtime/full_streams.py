@@ -6,7 +6,7 @@ from collections.abc import Callable
 from libs.common.domain.events import Envelope
 from libs.common.runtime.bus import Bus, Delivery
 from libs.common.runtime.jetstream import StreamFull
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 
 log = logger(__name__)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from libs.common.domain.failures import Failure
-from libs.common.runtime.telemetry import DEPENDENCY_UP, logger
+from libs.common.runtime.logs import logger
+from libs.common.runtime.metrics import DEPENDENCY_UP
 
 log = logger(__name__)
 PING_LIMIT = 4.0

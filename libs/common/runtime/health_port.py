@@ -9,8 +9,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from libs.common.runtime.health import Health
+from libs.common.runtime.logs import logger
 from libs.common.runtime.settings import CommonSettings
-from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 

@@ -4,13 +4,10 @@ Facts behind the rules here are in docs/decisions.md ("JetStream").
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
@@ -19,28 +16,26 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
 from libs.common.domain.burial import letter, reason_headers
-from libs.common.domain.events import SUBJECTS, Envelope, Priority, StageName, encode, type_of
+from libs.common.domain.events import SUBJECTS, Envelope, StageName, encode, type_of
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.subjects import CLIPS, DLQ, durable, headers_of, subject_for
+from libs.common.domain.subjects import CLIPS, DLQ, headers_of, subject_for
+from libs.common.runtime import tracing
 from libs.common.runtime.bus import Message
+from libs.common.runtime.logs import logger
+from libs.common.runtime.metrics import measured
 from libs.common.runtime.nats_connection import open_client
-from libs.common.runtime.telemetry import logger, measured
+from libs.common.runtime.trace_names import sending
 
 log = logger(__name__)
 
-POLL = 3.0
-"""Seconds that an idle pull waits: with PULL_GRACE, the longest that the death of a server or a leader can hide a message."""
-PULL_GRACE = 2.0
 PUBLISH_TIMEOUT = 3.0
 REQUEST_TIMEOUT = 5.0
 """Seconds for a question about streams and consumers; a cluster takes one or two to make some."""
 ELECTION = 8.0
 """Seconds that a dead leader's successor may take: 4 to 6 were measured."""
-RESTORE_LIMIT = 2.0
 PING_TIMEOUT = 1.8
 """Seconds for each of a ping's two questions."""
 MAKE_STREAMS = "run python -m libs.common.runtime.bootstrap"
-NO_RESPONDERS = "503"
 NO_ROOM = {10023, 10028, 10047, 10077}
 """The server's codes for a stream, an account or a disk that is full."""
 
@@ -145,7 +140,8 @@ class JetStreamBus:
     async def send(self, subject: str, body: bytes, headers: dict[str, str], *, stream: str) -> bool:
         """Publish and await the stream's word; True if the stream had this message already. Raises StreamFull, Failure(outage="nats")."""
         self._be_connected()
-        with measured("nats", "publish"):
+        attributes, trace = sending(subject, headers.get("Nats-Msg-Id")), headers.get("traceparent")
+        with measured("nats", "publish"), tracing.span(f"send {subject}", "producer", attributes=attributes, otherwise=trace):
             return await self._send(Publication(subject, body, headers, stream), PUBLISH_TIMEOUT)
 
     async def _send(self, what: Publication, patience: float) -> bool:
@@ -190,69 +186,6 @@ class JetStreamBus:
         """A publish on a broken connection would wait in nats-py's buffer; we would rather know at once."""
         if not self.client.is_connected:
             raise Failure(Code.RETRYABLE_ERROR, "the message server can't be reached", outage="nats")
-
-
-class Lane:
-    """One durable pull consumer, asked for a message at a time: at once, or waiting."""
-
-    def __init__(
-        self, bus: JetStreamBus, stage: StageName, priority: Priority, *, restore: Callable[[], Awaitable[bool]] | None = None
-    ) -> None:
-        """`restore` is called when nobody answers for the consumer: it may be gone, or its leader be away. It tells whether it made one."""
-        self._bus = bus
-        self._restore = restore
-        self._restoring = asyncio.Lock()
-        self._made = 0
-        """How often we had to make the consumer."""
-        self._durable = durable(stage, priority)
-
-    async def take(self, *, wait: float = 0.0) -> JetStreamDelivery | None:
-        """The lane's next message, or None if none came within `wait` seconds. Never cancelled in the middle: that would lose time."""
-        self._bus._be_connected()  # noqa: SLF001  the same module
-        with as_outage():
-            msg = await self._ask({"batch": 1} | ({"expires": int(wait * 1e9)} if wait else {"no_wait": True}), wait + PULL_GRACE)
-        status = (msg.headers or {}).get("Status") if msg else None
-        if msg is None or status in {"404", "408", "409"}:
-            return None
-        if status is not None:
-            raise Failure(Code.RETRYABLE_ERROR, f"the consumer {self._durable} answered {status}", outage="nats")
-        return JetStreamDelivery(msg, partial(self._made_since, self._made))
-
-    async def _made_since(self, made: int) -> bool:
-        """Whether the consumer is another than it was, now that nobody answered for it."""
-        with suppress(Failure, TimeoutError):
-            await self._make_again()
-        return self._made > made
-
-    async def _make_again(self) -> None:
-        async with self._restoring, asyncio.timeout(RESTORE_LIMIT):
-            self._made += bool(self._restore and await self._restore())
-
-    async def _ask(self, ask: dict[str, Any], timeout: float) -> Msg | None:  # noqa: ASYNC109  nats-py's own way
-        """A pull on an inbox of its own: nats-py's fetch keeps what came too late for the next caller."""
-        msg = await self._reply(f"{self._bus.api}.CONSUMER.MSG.NEXT.{CLIPS}.{self._durable}", json.dumps(ask).encode(), timeout)
-        if msg is None or (msg.headers or {}).get("Status") != NO_RESPONDERS:
-            return msg
-        await self._make_again()
-        raise Failure(Code.RETRYABLE_ERROR, f"the consumer {self._durable} is not there", outage="nats")
-
-    async def _reply(self, subject: str, body: bytes, timeout: float) -> Msg | None:  # noqa: ASYNC109  the same
-        """As nats-py's request, but when it is cancelled the server is told: it would go on sending messages where nobody listens."""
-        client, reply = self._bus.client, asyncio.get_running_loop().create_future()
-        inbox = client.new_inbox()
-        subscription = await client.subscribe(inbox, future=reply, max_msgs=1)
-        await subscription.unsubscribe(limit=1)
-        try:
-            await client.publish(subject, body, reply=inbox)
-            async with asyncio.timeout(timeout):
-                msg: Msg = await reply
-                return msg
-        except TimeoutError:
-            return None
-        finally:
-            if not reply.done() or reply.cancelled():
-                with suppress(nats.errors.Error):
-                    await subscription.unsubscribe()
 
 
 @asynccontextmanager

@@ -4,13 +4,15 @@ when the work is no longer ours to do.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from libs.common.domain.failures import Failure
+from libs.common.runtime import tracing
 from libs.common.runtime.bus import Delivery
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 
 log = logger(__name__)
 PROGRESS_EVERY = 1.0
@@ -44,19 +46,29 @@ async def heartbeat(delivery: Delivery, patience: float) -> AsyncIterator[Hold]:
 
     async def beat() -> None:
         while True:
-            await asyncio.sleep(patience / BEATS)
             try:
                 await delivery.in_progress()
                 hold.heard = time.monotonic()
             except Failure:
                 hold.was_cut_off = True
                 log.warning("no heartbeat: the message server can't be reached")
+            await asyncio.sleep(patience / BEATS)
 
-    task = asyncio.create_task(beat())
-    try:
+    with later(patience / BEATS, beat):
         yield hold
+
+
+@contextmanager
+def later(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Work that begins so many seconds from now and ends with the block: a block that ends before costs a timer, and no task."""
+    tasks = []
+    timer = asyncio.get_running_loop().call_later(seconds, lambda: tasks.append(asyncio.create_task(work())))
+    try:
+        yield
     finally:
-        task.cancel()
+        timer.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 class Overtaken(Exception):
@@ -70,19 +82,15 @@ async def while_wanted(is_wanted: Callable[[], Awaitable[bool]], limit: float) -
 
     async def look() -> None:
         nonlocal overtaken
-        while not overtaken:
-            await asyncio.sleep(LOOK_EVERY)
-            if not await is_wanted():
-                overtaken = True
+        with tracing.quiet():
+            while not (overtaken := not await is_wanted()):
+                await asyncio.sleep(LOOK_EVERY)
         scope.reschedule(asyncio.get_running_loop().time())
 
     try:
         async with asyncio.timeout(limit) as scope:
-            looking = asyncio.create_task(look())
-            try:
+            with later(LOOK_EVERY, look):
                 yield
-            finally:
-                looking.cancel()
     except TimeoutError as error:
         if overtaken:
             raise Overtaken from error

@@ -8,16 +8,28 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nats.aio.client import Client
+from nats.errors import Error
 
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 
 log = logger(__name__)
+NO_TLS = "NATS_URL says tls, and the server takes none"
+
+
+class _Client(Client):
+    """Logs in at no server that was to speak TLS and does not: nats-py would say the password in the clear."""
+
+    def _connect_command(self) -> bytes:
+        server = self._current_server
+        if server and server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
+            raise Error(NO_TLS)
+        return super()._connect_command()
 
 
 @asynccontextmanager
 async def open_client(url: str, *, name: str) -> AsyncIterator[Client]:
     """A dead peer is noticed within 20 s, a living one within a second; any server of the cluster will do, also one not in `url`."""
-    client = Client()
+    client = _Client()
     connecting = asyncio.create_task(_connected(client, url, name))
     try:
         yield client

@@ -1,7 +1,7 @@
 """S3: the two buckets, through the few verbs that the services need. What goes wrong is a Failure, made in s3_calls.py."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,12 +139,18 @@ class Bucket:
 
     async def delete(self, keys: list[str]) -> None:
         """Objects that are not there count as deleted."""
+        if kept := await self.discard(keys):
+            raise Failure(Code.STORAGE_UNAVAILABLE, f"the file store kept {len(kept)} files that it was to delete")
+
+    async def discard(self, keys: Sequence[str]) -> set[str]:
+        """`delete`, a thousand in a request; the keys that S3 says it kept."""
+        kept: set[str] = set()
         for some in (keys[n : n + DELETE_AT_ONCE] for n in range(0, len(keys), DELETE_AT_ONCE)):
             objects = [{"Key": checked_key(key)} for key in some]
             with calling("delete"):
                 answer = await self._client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
-            if answer.get("Errors"):
-                raise Failure(Code.STORAGE_UNAVAILABLE, f"the file store kept {len(answer['Errors'])} files that it was to delete")
+            kept |= {error["Key"] for error in answer.get("Errors", ())}
+        return kept
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Every object whose key begins with `prefix`, in order of keys."""
@@ -177,6 +183,12 @@ class Bucket:
         """One cheap request; NOT_FOUND when the bucket does not exist."""
         with calling("head_bucket"):
             await self._client.head_bucket(Bucket=self.name)
+
+    async def keeps_versions(self) -> bool:
+        """Whether what is deleted goes on taking space; object lock has versions too."""
+        with calling("get_bucket_versioning"):
+            answer = await self._client.get_bucket_versioning(Bucket=self.name)
+        return bool(answer.get("Status") == "Enabled")
 
     async def _create(self, region: str) -> None:
         elsewhere = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}

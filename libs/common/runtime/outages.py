@@ -6,7 +6,7 @@ from typing import Protocol
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime.health import Health
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 
 log = logger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.telemetry import measured
+from libs.common.runtime.metrics import measured
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"

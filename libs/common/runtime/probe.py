@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.logs import logger
 from libs.common.runtime.media import Media, Packet, media, packet_of, packets_command, probe_command
 from libs.common.runtime.process import Limits, run
-from libs.common.runtime.telemetry import logger
 
 __all__ = ["Media", "Packet", "media", "packet_of", "packets", "packets_command", "probe", "probe_command"]
 

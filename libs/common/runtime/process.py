@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime import tracing
 
 CHUNK_BYTES = 65_536
 LINE_BYTES = 8_192
@@ -61,8 +62,20 @@ async def run(
 
     Cancelled, late, or with an `on_line` that raises, the whole group is killed. Raises Failure when it can't be started or is late.
     """
-    process = await spawn(argv, limits=limits, cwd=cwd, stdin=DEVNULL if stdin is None else PIPE, stderr=PIPE)
-    return await ended(process, Path(argv[0]).name, limits.wall, on_line=on_line, stdin=stdin)
+    name = program_in(argv)
+    with tracing.span(name, attributes={"process.executable.name": name}) as span:
+        process = await spawn(argv, limits=limits, cwd=cwd, stdin=DEVNULL if stdin is None else PIPE, stderr=PIPE)
+        completed = await ended(process, name, limits.wall, on_line=on_line, stdin=stdin)
+        span.note({"process.pid": process.pid, "process.exit.code": completed.code})
+        if completed.code:
+            span.fail("exit")
+    return completed
+
+
+def program_in(argv: Sequence[str]) -> str:
+    """The name of the program, also behind `env` and what it sets."""
+    behind = (word for word in argv[1:] if "=" not in word) if argv[0] == "env" else iter(argv)
+    return Path(next(behind, argv[0])).name
 
 
 async def ended(process: Process, name: str, wall: float, *, on_line: OnLine | None = None, stdin: bytes | None = None) -> Completed:

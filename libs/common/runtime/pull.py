@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from libs.common.domain.events import Priority
 from libs.common.domain.failures import Failure
-from libs.common.domain.lanes import lane_order
+from libs.common.domain.lanes import lane_shares
 from libs.common.runtime.bus import Delivery
-from libs.common.runtime.jetstream import POLL
+from libs.common.runtime.lane import POLL
 from libs.common.runtime.liveness import heartbeat
+from libs.common.runtime.logs import logger
 from libs.common.runtime.scratch import ScratchRoom
 from libs.common.runtime.settings import CommonSettings
 from libs.common.runtime.stage import process
-from libs.common.runtime.telemetry import logger
 from libs.common.runtime.world import Stage, World
 
 log = logger(__name__)
@@ -27,9 +27,15 @@ ROUNDS = 5
 
 
 class Source(Protocol):
-    """A lane as the puller sees it: a message at once, or within `wait` seconds, or None."""
+    """A lane as the puller sees it."""
 
-    async def take(self, *, wait: float = 0.0) -> Delivery | None: ...
+    async def take_now(self, most: int) -> Sequence[Delivery]:
+        """What it has at once."""
+        ...
+
+    async def take(self, *, wait: float) -> Delivery | None:
+        """The next message, if one comes within so many seconds."""
+        ...
 
 
 class Lanes:
@@ -44,50 +50,71 @@ class Lanes:
         self._turn = 0
         self._asking = False
         self._open = True
-        self._waits: dict[Priority, asyncio.Task[Delivery | None]] = {}
+        self._waits: dict[Priority, asyncio.Task[Sequence[Delivery]]] = {}
+        self._taken: list[Delivery] = []
+        """For a caller that hasn't got them yet: it may be stopped while we ask a further lane."""
 
-    async def next(self) -> Delivery | None:
-        """For a caller that holds one place of `room`. None after a quiet while."""
+    async def next(self, most: int) -> list[Delivery]:
+        """For a caller that has so many free places. Nothing after a quiet while."""
         if self._held:
-            return self._release()
+            return [self._release()]
         self._asking = True
         try:
-            return await self._next()
+            await self._take(most)
+        except Failure:
+            if not self._taken:
+                raise
         finally:
             self._asking = False
+        taken, self._taken = self._taken, []
+        return taken
 
-    async def _next(self) -> Delivery | None:
-        order = lane_order(self._turn)
-        self._turn += 1
-        for priority in order:
-            if delivery := await self._at_once(priority):
-                return delivery
-        for priority in order:
+    async def _take(self, most: int) -> None:
+        await self._take_at_once(most)
+        if self._taken:
+            return
+        for priority in Priority:
             if priority not in self._waits:
                 self._waits[priority] = asyncio.create_task(self._wait(priority))
         await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
-        for priority in order:
-            if delivery := await self._at_once(priority):
-                return delivery
-        return None
+        await self._take_at_once(most)
 
-    async def _at_once(self, priority: Priority) -> Delivery | None:
+    async def _take_at_once(self, most: int) -> None:
+        """Each lane is asked for the places whose turn it is, then for what the others leave."""
+        empty = set()
+        for priority, share in lane_shares(self._turn, most).items():
+            if not await self._take_from(priority, share):
+                empty.add(priority)
+        for priority in Priority:
+            if priority not in empty and len(self._taken) < most:
+                await self._take_from(priority, most - len(self._taken))
+        self._turn += max(1, len(self._taken))
+
+    async def _take_from(self, priority: Priority, most: int) -> bool:
+        """True if there may be more."""
+        found = await self._at_once(priority, most)
+        self._taken += found
+        return len(found) == most
+
+    async def _at_once(self, priority: Priority, most: int) -> Sequence[Delivery]:
         """What a wait on this lane has brought, or, where none is under way, what the lane has now."""
         wait = self._waits.get(priority)
         if wait is None:
-            wait = self._waits[priority] = asyncio.create_task(self._lanes[priority].take())
+            wait = self._waits[priority] = asyncio.create_task(self._lanes[priority].take_now(most))
             await asyncio.wait([wait])
         if not wait.done():
-            return None
+            return ()
         del self._waits[priority]
         return wait.result()
 
-    async def _wait(self, priority: Priority) -> Delivery | None:
+    async def _wait(self, priority: Priority) -> Sequence[Delivery]:
         delivery = await self._lanes[priority].take(wait=POLL)
-        if delivery is None or self._asking or (self._open and not self._room.locked()):
-            return delivery
+        if delivery is None:
+            return ()
+        if self._asking or (self._open and not self._room.locked()):
+            return (delivery,)
         await self._pass_on(delivery)
-        return None
+        return ()
 
     async def _pass_on(self, delivery: Delivery) -> None:
         """It came when the last place was taken: another worker may have room. One that has gone round long enough is held."""
@@ -114,11 +141,14 @@ class Lanes:
 
     async def hand_back(self) -> None:
         """Before an end, or when nothing more is taken: nothing that has come stays in our hands. What can't go back comes by itself."""
+        come, self._taken = self._taken, []
         for priority, wait in list(self._waits.items()):
-            if wait.done() and not wait.cancelled() and wait.exception() is None and (delivery := wait.result()):
+            if wait.done() and not wait.cancelled() and wait.exception() is None and (deliveries := wait.result()):
                 del self._waits[priority]
-                with suppress(Failure):
-                    await self._pass_on(delivery)
+                come += deliveries
+        for delivery in come:
+            with suppress(Failure):
+                await self._pass_on(delivery)
 
     async def _let_go(self) -> None:
         while self._held:
@@ -154,6 +184,11 @@ class Places:
     def in_hand(self) -> int:
         return len(self.works)
 
+    @property
+    def left(self) -> int:
+        """Places that are free, but for one that the caller holds. No other than the feeder takes any."""
+        return self.count - len(self.works) - 1
+
     def fill(self, work: Coroutine[Any, Any, None]) -> None:
         """For a caller that holds a place: it is free again when the work has ended."""
         task = asyncio.create_task(work)
@@ -182,12 +217,14 @@ async def _feed(stage: Stage[Any], world: World, supply: Lanes, places: Places) 
     while True:
         await places.free.acquire()
         await _until_open(world, places.scratch, supply)
-        delivery = await _next(stage, supply)
-        if delivery is None:
+        deliveries = await _next(stage, supply, 1 + places.left)
+        if not deliveries:
             places.free.release()
-            continue
-        places.fill(process(stage, world, delivery))
-        if places.free.locked():
+        for number, delivery in enumerate(deliveries):
+            if number:
+                await places.free.acquire()  # at once: no more were asked for than are free
+            places.fill(process(stage, world, delivery))
+        if deliveries and places.free.locked():
             await supply.hand_back()
 
 
@@ -206,13 +243,13 @@ async def _until_open(world: World, scratch: ScratchRoom, supply: Lanes) -> None
             await world.quarantine.until_open()
 
 
-async def _next(stage: Stage[Any], supply: Lanes) -> Delivery | None:
+async def _next(stage: Stage[Any], supply: Lanes, most: int) -> list[Delivery]:
     try:
-        return await supply.next()
+        return await supply.next(most)
     except Failure as failure:
         log.warning("nothing to take", stage=stage.name, error=failure.message)
         await asyncio.sleep(0.5)
-        return None
+        return []
 
 
 async def finish(works: Sequence[asyncio.Task[None]], grace: float) -> None:

@@ -10,10 +10,12 @@ from nats.micro import add_service
 from nats.micro.request import Request
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime import tracing
+from libs.common.runtime.logs import logger
+from libs.common.runtime.trace_names import processing, sending
 
 log = logger(__name__)
-CORRELATION = "Clip-Correlation-Id"
+CORRELATION, TRACE = "Clip-Correlation-Id", "traceparent"
 Answer = Callable[[bytes, str], Awaitable[bytes]]
 """From a request's body and its correlation id to the answer's body. Raises nothing."""
 
@@ -23,7 +25,9 @@ async def ask(client: Client, subject: str, body: bytes, *, correlation_id: str,
     if not client.is_connected:  # nats-py would keep the request until the server is back
         raise Failure(Code.RETRYABLE_ERROR, "the message server can't be reached", outage="nats")
     try:
-        reply = await client.request(subject, body, timeout=seconds, headers={CORRELATION: correlation_id})
+        with tracing.span(f"send {subject}", "client", attributes=sending(subject, None)):
+            headers = {CORRELATION: correlation_id} | ({TRACE: trace} if (trace := tracing.traceparent()) else {})
+            reply = await client.request(subject, body, timeout=seconds, headers=headers)
     except nats.errors.NoRespondersError as error:
         raise Failure(Code.RETRYABLE_ERROR, "the service that answers this is not running at the moment") from error
     except (TimeoutError, nats.errors.TimeoutError) as error:
@@ -60,7 +64,9 @@ async def serve(
 
 
 async def _respond(request: Request, answer: Answer) -> None:
-    said = await answer(request.data, (request.headers or {}).get(CORRELATION, ""))
+    headers = request.headers or {}
+    with tracing.span(f"process {request.subject}", "server", attributes=processing(request.subject, None), otherwise=headers.get(TRACE)):
+        said = await answer(request.data, headers.get(CORRELATION, ""))
     try:
         await request.respond(said)
     except (nats.errors.Error, ValueError) as error:  # ValueError: who asked named nowhere to answer to

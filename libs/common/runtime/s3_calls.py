@@ -11,7 +11,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from prometheus_client import Counter, Histogram
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.telemetry import SECONDS, logger
+from libs.common.runtime.logs import logger
+from libs.common.runtime.metrics import SECONDS, measured
 
 log = logger(__name__)
 
@@ -30,7 +31,7 @@ _OUTCOMES = {Code.NOT_FOUND: "missing", Code.STORAGE_UNAVAILABLE: "unavailable",
 def calling(operation: str) -> Iterator[None]:
     """One request to S3, and nothing else: whatever goes wrong in it is S3's, and raised as a Failure."""
     began = time.perf_counter()
-    with reading(operation):
+    with measured("s3", operation), reading(operation):
         yield
     REQUESTS.labels(operation, "ok").inc()
     REQUEST_SECONDS.labels(operation).observe(time.perf_counter() - began)

@@ -18,8 +18,9 @@ from prometheus_client import Gauge
 
 from libs.common.domain.events import StageName
 from libs.common.runtime.health import Health
+from libs.common.runtime.logs import logger
+from libs.common.runtime.resources import Resource
 from libs.common.runtime.settings import CommonSettings
-from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 SCRATCH_BYTES = Gauge("clip_scratch_bytes", "What the files under SCRATCH_DIR take of the disk")
@@ -56,7 +57,15 @@ async def scratch(settings: CommonSettings, job_id: UUID, stage: StageName) -> A
         raise
     finally:
         if not keep:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            await asyncio.shield(_removed(folder))
+
+
+async def _removed(folder: Path) -> None:
+    """An empty one at once: a thread costs more than that."""
+    try:
+        folder.rmdir()
+    except OSError:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 @contextmanager
@@ -124,6 +133,13 @@ class ScratchRoom:
         self._free = asyncio.Event()
         self._free.set()
         self.space = Space(0, 0)
+        self._resource = Resource("scratch", "free space on the disk of SCRATCH_DIR, give it a larger one, or raise SCRATCH_MAX_MB")
+
+    @property
+    def _used_ratio(self) -> float:
+        """By the limit that is nearer; it passes 1 where `is_full` begins."""
+        by_free = self._least_free / max(1, self.space.free)
+        return max(by_free, self.space.used / self._most_used if self._most_used else 0.0)
 
     @property
     def is_full(self) -> bool:
@@ -146,6 +162,7 @@ class ScratchRoom:
         self.space = await asyncio.to_thread(space_of, self._folder)
         SCRATCH_BYTES.set(self.space.used)
         SCRATCH_FREE_BYTES.set(self.space.free)
+        self._resource.note(self._used_ratio)
         self._note(full=self.space.free < self._least_free or (self._most_used is not None and self.space.used > self._most_used))
 
     def _note(self, *, full: bool) -> None:

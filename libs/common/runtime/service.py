@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import uvloop
 
 from libs.common.domain.events import Priority
-from libs.common.runtime import fault_points, streams, telemetry
+from libs.common.domain.version import VERSION
+from libs.common.runtime import fault_points, logs, metrics, streams, tracing
 from libs.common.runtime.background import Step, every, for_ever, running
 from libs.common.runtime.event_store import PostgresEventStore
 from libs.common.runtime.health import Health, Ping
@@ -24,12 +25,13 @@ from libs.common.runtime.nats_monitors import be_well
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.postgres import Pool, open_pool
 from libs.common.runtime.pull import Places, run_stage
+from libs.common.runtime.resources import watch_resources
 from libs.common.runtime.scratch import ScratchRoom
 from libs.common.runtime.settings import CommonSettings, from_environment
 from libs.common.runtime.worker_reports import send_reports
 from libs.common.runtime.world import Stage, World
 
-log = telemetry.logger(__name__)
+log = logs.logger(__name__)
 S = TypeVar("S", bound=CommonSettings)
 RESTART_PAUSE = 2.0
 """Seconds; a task that is over is begun again too."""
@@ -60,7 +62,7 @@ async def connections(settings: CommonSettings, name: str, *, needed: Collection
         bus = await stack.enter_async_context(opened)
         objects = await stack.enter_async_context(open_object_store(settings))
         health = Health({"postgres": store.ping, "nats": partial(_ping, bus, settings.monitors), "s3": objects.ping}, needed=needed)
-        async with running(health.watch()):
+        async with running(health.watch(), for_ever("resources", watch_resources, every(RESTART_PAUSE))):
             yield Connections(pool=pool, store=store, bus=bus, objects=objects, health=health)
 
 
@@ -153,11 +155,13 @@ async def settle_streams(settings: CommonSettings, c: Connections, stopping: asy
 
 
 def begin(name: str, settings_class: type[S]) -> S:
-    """Settings and logs, before anything else."""
+    """Settings, logs and traces, before anything else."""
     settings = from_environment(settings_class)
-    telemetry.set_up_logs(name, settings.log_level)
+    logs.set_up_logs(name, settings.log_level, worker=settings.worker, secrets=settings.secrets)
+    tracing.set_up_traces(name, settings)
     fault_points.arm(settings.fault_points_dir)
-    log.info("starting", worker=settings.worker)
+    metrics.BUILD.labels(name, VERSION).set(1)
+    log.info("starting")
     return settings
 
 

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from libs.common.domain.retry import RetryPolicy
 from libs.common.domain.source_urls import UrlRules, url_rules
+from libs.common.runtime import collector
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -109,6 +110,17 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     groq_model: Annotated[str, Meta(description="Groq: the model")] = "whisper-large-v3-turbo"
     signed_url_ttl_sec: Annotated[Count, Meta(description="Life of a signed URL")] = 600
     retention_hours: Annotated[Positive, Meta(description="Hours until a job and its files are deleted")] = 72
+    otel_exporter_otlp_endpoint: Annotated[
+        str | None, Meta(description="OpenTelemetry collector, http://host:4318; unset: no traces (docs/tracing.md)")
+    ] = None
+    otel_exporter_otlp_traces_endpoint: Annotated[
+        str | None, Meta(description="Where traces are sent if not to /v1/traces of the endpoint above: the whole URL")
+    ] = None
+    otel_exporter_otlp_headers: Annotated[
+        Secret | None, Meta(description="What the collector asks for: name=value, several parted by commas, percent-encoded")
+    ] = None
+    otel_exporter_otlp_protocol: Annotated[str, Meta(description="http/protobuf is the one that there is")] = collector.PROTOCOL
+    otel_sdk_disabled: Annotated[bool, Meta(description="No traces, whatever the others say")] = False
 
     def problems(self) -> list[str]:
         """What is wrong with the settings together, in the words of the variables; a service adds its own."""
@@ -119,7 +131,23 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
         found = [f"{name}: {problem}" for name, texts in rules.items() if (problem := _rules_problem(*texts))]
         armed = self.fault_points_dir and self.environment == "production"
-        return [*found, *(["FAULT_POINTS_DIR is for tests: it must not be set in production"] if armed else [])]
+        return [*found, *(["FAULT_POINTS_DIR is for tests: it must not be set in production"] if armed else []), *self._trace_problems()]
+
+    def _trace_problems(self) -> list[str]:
+        headers = self.otel_exporter_otlp_headers.reveal() if self.otel_exporter_otlp_headers else ""
+        url, own = self.traces_url, bool(self.otel_exporter_otlp_traces_endpoint)
+        return collector.problems(url, headers, self.otel_exporter_otlp_protocol, is_own=own) if url else []
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where spans are sent; None for no traces."""
+        own, common = self.otel_exporter_otlp_traces_endpoint, self.otel_exporter_otlp_endpoint
+        return None if self.otel_sdk_disabled else collector.traces_url(common, own)
+
+    @property
+    def traces_headers(self) -> dict[str, str]:
+        headers = self.otel_exporter_otlp_headers
+        return collector.headers_in(headers.reveal()) if headers and self.traces_url else {}
 
     @property
     def url_rules(self) -> UrlRules:
@@ -134,6 +162,12 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def monitors(self) -> list[str]:
         return [url.strip() for url in self.nats_monitor_urls.split(",") if url.strip()]
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values that no log may show."""
+        values = (getattr(self, name) for name in self.__struct_fields__)
+        return [*(value.reveal() for value in values if isinstance(value, Secret)), *self.traces_headers.values()]
 
     @property
     def worker(self) -> str:

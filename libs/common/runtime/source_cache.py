@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 import msgspec
 
 from libs.common.domain.failures import Code, Dependency, Failure, classify
+from libs.common.runtime import tracing
+from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool, Statements, open_pool
-from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 LEASE = 30.0
@@ -203,8 +204,9 @@ async def fetched_once(
 
 
 async def _until_over(cache: SourceCache, fetch_id: UUID, section: Section) -> None:
-    while await cache.is_under_way(fetch_id, section):
-        await asyncio.sleep(POLL)
+    with tracing.quiet():
+        while await cache.is_under_way(fetch_id, section):
+            await asyncio.sleep(POLL)
 
 
 async def _fetch(cache: SourceCache, fetch_id: UUID, fetch: Callable[[UUID], Awaitable[Fetched]], ttl: float, lease: float) -> Fetched:
@@ -243,7 +245,8 @@ async def _keep(cache: SourceCache, fetch_id: UUID, lease: float, limit: asyncio
         await asyncio.sleep(pause)
         asked, pause = now(), lease / 3
         try:
-            held = await cache.hold(fetch_id, lease)
+            with tracing.quiet():
+                held = await cache.hold(fetch_id, lease)
         except Failure as failure:
             log.warning("lease not renewed", fetch_id=str(fetch_id), error=failure.message)
             pause = min(RENEW_AGAIN, pause)

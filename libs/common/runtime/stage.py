@@ -11,55 +11,76 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
-from libs.common.domain.causes import is_reached
+from libs.common.domain.causes import is_awaited, is_reached
 from libs.common.domain.event_ids import answer_id, replay_id
 from libs.common.domain.events import Answer, AnyEvent, Envelope, Failed, JobReplayed, decode, type_of
 from libs.common.domain.failures import Code, Failure, classify
 from libs.common.domain.job import Job, apply, fold
 from libs.common.domain.retry import Advance, Defer, GiveUp, Ignore, Leave, TryLater, Verdict, never_ended, verdict_on
 from libs.common.domain.subjects import CLIPS
-from libs.common.runtime import telemetry
+from libs.common.runtime import logs, metrics, tracing
 from libs.common.runtime.attempt import Attempt
 from libs.common.runtime.bus import Delivery
 from libs.common.runtime.fault_points import fault_point
 from libs.common.runtime.full_streams import LETTERS_PAUSE, pass_on
 from libs.common.runtime.jetstream import StreamFull
+from libs.common.runtime.job_counts import run_ended
 from libs.common.runtime.liveness import Hold, Overtaken, heartbeat
 from libs.common.runtime.outages import through_outages
+from libs.common.runtime.trace_names import processing
 from libs.common.runtime.world import Stage, World
 
-log = telemetry.logger(__name__)
+log = logs.logger(__name__)
 DEFERRALS = 3
 """Deliveries of a second message for the same work that look again soon; a later one waits as long as the first worker may take."""
 
 
 async def process(stage: Stage[Any], world: World, delivery: Delivery) -> None:
     """One delivery, from its bytes to its end. What our own plumbing breaks stays unacked, and comes again after ack_wait."""
-    try:
-        if world.quarantine.is_closed:
-            return await delivery.nak(0)  # others may have room for it now
-        async with heartbeat(delivery, world.settings.queue_ack_wait_sec) as hold:
-            await work_on(stage, world, delivery, hold)
-    except Exception:
-        log.exception("message left for redelivery", stage=stage.name, sequence=delivery.sequence)
+    with bound_contextvars(job_id=None, correlation_id=None, stage=stage.name, attempt=None, sequence=delivery.sequence):
+        try:
+            if world.quarantine.is_closed:
+                return await delivery.nak(0)  # others may have room for it now
+            cause = decoded(delivery)
+            async with heartbeat(delivery, world.settings.queue_ack_wait_sec) as hold:
+                await work_on(stage, world, delivery, hold, cause)
+        except Exception:
+            log.exception("message left for redelivery")
 
 
-async def work_on(stage: Stage[Any], world: World, delivery: Delivery, hold: Hold) -> None:
+def decoded(delivery: Delivery) -> Envelope | Failure:
+    """What the message says; from here on every line of the log tells whose it is."""
     try:
         cause = decode(delivery.body)
     except msgspec.DecodeError as error:
-        return await refuse(stage, world, delivery, Failure(Code.BAD_REQUEST, f"the message can't be read: {error}"))
-    with bound_contextvars(job_id=str(cause.job_id), correlation_id=cause.correlation_id):
+        return Failure(Code.BAD_REQUEST, f"the message can't be read: {error}")
+    bind_contextvars(job_id=str(cause.job_id), correlation_id=cause.correlation_id)
+    return cause
+
+
+async def work_on(stage: Stage[Any], world: World, delivery: Delivery, hold: Hold, cause: Envelope | Failure) -> None:
+    if isinstance(cause, Failure):
+        return await refuse(stage, world, delivery, cause)
+    with traced(stage, delivery, cause):
+        cause = msgspec.structs.replace(cause, traceparent=cause.traceparent or tracing.traceparent())
         await Work(stage, world, delivery, hold, cause).run()
+
+
+def traced(stage: Stage[Any], delivery: Delivery, cause: Envelope) -> tracing.Span:
+    """The work on one delivery, in the job's trace; a job that came here without one gets its own."""
+    message = processing(delivery.subject, delivery.headers.get("Nats-Msg-Id"), stage.name)
+    job: tracing.Attributes = {"clip.job.id": str(cause.job_id), "clip.stage": stage.name, "clip.run": cause.run}
+    counted = {"clip.deliveries": delivery.deliveries}
+    return tracing.entry(f"process {delivery.subject}", "consumer", parent=cause.traceparent, attributes={**message, **job, **counted})
 
 
 async def refuse(stage: Stage[Any], world: World, delivery: Delivery, failure: Failure) -> None:
     """Dead-letter a message that belongs to no job we know: there is no history to write to."""
-    log.error("message refused", stage=stage.name, sequence=delivery.sequence, error=failure.message)
+    log.error("message refused", error=failure.message)
     await world.bus.bury(delivery, stage.name, failure, attempts=1)
-    telemetry.DEAD_LETTERS.labels(stage.name, failure.code).inc()
+    metrics.DEAD_LETTERS.labels(stage.name, failure.code).inc()
     await delivery.term(failure.code)
 
 
@@ -104,19 +125,20 @@ class Work:
 
     async def step(self, *, last: bool) -> None:
         began = time.perf_counter()
-        telemetry.STAGE_IN_FLIGHT.labels(self.stage.name).inc()
+        metrics.STAGE_IN_FLIGHT.labels(self.stage.name).inc()
         try:
             verdict = await self.verdict(last=last)
+            self.trace(verdict)
             await self.settle(verdict)
         except StreamFull as full:  # that of the dead letters
             return await self.hand_back(full.message, LETTERS_PAUSE)
         finally:
-            telemetry.STAGE_IN_FLIGHT.labels(self.stage.name).dec()
-        telemetry.STAGE_SECONDS.labels(self.stage.name, type(verdict).__name__).observe(time.perf_counter() - began)
+            metrics.STAGE_IN_FLIGHT.labels(self.stage.name).dec()
+        metrics.STAGE_SECONDS.labels(self.stage.name, type(verdict).__name__).observe(time.perf_counter() - began)
 
     async def verdict(self, *, last: bool = False) -> Verdict:
         """Look at the job first; only what is not answered, not over and not spent is worked on."""
-        self.job = fold(await self.world.store.history(self.cause.job_id))
+        self.job = fold(await self.history())
         self.passed("looked")
         if self.job.status == "expired":
             if self.attempt and self.attempt.has_begun:  # its files were deleted while we made more
@@ -135,6 +157,12 @@ class Work:
         self.decided = await self.work_verdict(last=last)
         return self.decided
 
+    async def history(self) -> list[Envelope]:
+        """Of a message that was published by hand we don't know yet to which run it belongs: no attempt begins with the first look."""
+        if self.delivery.is_by_hand:
+            return await self.world.store.history(self.cause.job_id)
+        return await self.ours().look()
+
     async def work_verdict(self, *, last: bool) -> Verdict:
         """Of a job that waits for this stage: at our first look, and again after each outage."""
         attempt = self.ours()
@@ -151,7 +179,9 @@ class Work:
 
     def ours(self) -> Attempt:
         """This delivery's attempt, with what is known of the job by now."""
-        self.attempt = self.attempt or Attempt(self.stage, self.world, self.hold, self.cause, self.delivery.sequence, self.job)
+        if self.attempt is None:
+            of = (self.stage, self.world, self.hold, self.cause, self.delivery.sequence, self.job)
+            self.attempt = Attempt(*of, has_looked=self.delivery.is_by_hand)
         self.attempt.job = self.job
         return self.attempt
 
@@ -162,7 +192,7 @@ class Work:
             replayed = JobReplayed(stage=self.stage.name, by="nats pub", source=source)
             run = self.job.run + 1
             envelope = msgspec.structs.replace(self.envelope(replayed, event_id=replay_id(self.cause.job_id, run)), run=run)
-            self.job = apply(self.job, await self.world.record(envelope, expires_at=self.job.expires_at))
+            self.job = apply(self.job, (await self.world.record(envelope, expires_at=self.job.expires_at)).envelope)
             self.passed("rerun")
         self.cause = msgspec.structs.replace(self.cause, run=self.job.replays.get(source, self.job.run))
 
@@ -179,23 +209,35 @@ class Work:
             return verdict_on(failure, attempt.number, self.world.settings.retry, self.world.chance())
         return Advance(self.answer(answer))
 
+    def trace(self, verdict: Verdict) -> None:
+        span, attempt = tracing.current(), self.attempt.number if self.attempt else 0
+        span.note({"clip.verdict": type(verdict).__name__, "clip.attempt": attempt})
+        if isinstance(verdict, TryLater | GiveUp):
+            span.fail(verdict.failure.code)
+
     async def settle(self, verdict: Verdict) -> None:
         match verdict:
             case Advance(answer):
                 answer = await self.recorded(answer)
                 self.passed("recorded")
-                await pass_on(self.world.bus, answer, self.delivery, self.passed)
+                if is_awaited(self.job, answer):
+                    await pass_on(self.world.bus, answer, self.delivery, self.passed)
+                else:
+                    await self.delivery.ack()
+                    self.passed("acked")
             case TryLater(failure, delay):
                 await self.ours().end(failure, delay)
-                telemetry.RETRIES.labels(self.stage.name, failure.code).inc()
+                metrics.RETRIES.labels(self.stage.name, failure.code).inc()
                 self.passed("retried")
                 await self.delivery.nak(delay)
                 self.passed("handed_back")
             case GiveUp(failure) if self.job.requested is None:
                 await refuse(self.stage, self.world, self.delivery, failure)
             case GiveUp(failure):
-                await self.world.bus.bury(self.delivery, self.stage.name, failure, self.ours().number or self.ours().spent)
-                telemetry.DEAD_LETTERS.labels(self.stage.name, failure.code).inc()
+                attempts = self.ours().number or self.ours().spent
+                bind_contextvars(attempt=attempts)
+                await self.world.bus.bury(self.delivery, self.stage.name, failure, attempts)
+                metrics.DEAD_LETTERS.labels(self.stage.name, failure.code).inc()
                 self.passed("buried")
                 await self.recorded(self.answer(self.stage.failed(failure)))
                 self.passed("failed")
@@ -216,12 +258,9 @@ class Work:
         """Write the stage's answer; the one that stands, ours or a faster worker's, is what goes on."""
         if self.job.answer_to(self.stage.name, self.cause.run):
             return answer
-        stored = await self.world.record(answer)
-        after = apply(self.job, stored)
-        log.info("stage answered", answer=type_of(stored.event), status=after.status)
-        if after.is_over and not self.job.is_over and after.created_at:
-            telemetry.JOBS_FINISHED.labels(after.status).inc()
-            telemetry.JOB_SECONDS.labels(after.status).observe((stored.at - after.created_at).total_seconds())
+        stored, number = await self.world.record(answer)
+        log.info("stage answered", answer=type_of(stored.event), status=apply(self.job, stored).status)
+        await run_ended(self.world.store, self.job, answer, stored, is_next=number == self.ours().seen + 1)
         return stored
 
     async def hand_back(self, why: str = "the worker was stopped", delay: float = 0.0) -> None:

@@ -14,11 +14,12 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from libs.common.domain.events import SUBJECTS, Priority, StageName
 from libs.common.domain.failures import Code, Failure
-from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, durable, subject_for
-from libs.common.runtime.jetstream import MAKE_STREAMS, JetStreamBus, Lane, as_outage
+from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, canary, durable, subject_for
+from libs.common.runtime.jetstream import MAKE_STREAMS, JetStreamBus, as_outage
+from libs.common.runtime.lane import Lane
+from libs.common.runtime.logs import logger
 from libs.common.runtime.nats_monitors import sync_problems
 from libs.common.runtime.settings import CommonSettings
-from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 T = TypeVar("T")
@@ -53,8 +54,8 @@ def wanted_streams(replicas: int) -> tuple[StreamConfig, ...]:
     work = [subject_for(subject, priority) for subject in SUBJECTS.values() for priority in Priority]
     advisories = [f"{ADVISORY}.{kind}.{CLIPS}.>" for kind in ("MAX_DELIVERIES", "MSG_TERMINATED")]
     return (
-        _stream(CLIPS, work, replicas, retention=RetentionPolicy.WORK_QUEUE, max_age=0.0),
-        _stream(DLQ, ["dlq.>"], replicas, retention=RetentionPolicy.LIMITS, max_age=KEPT),
+        _stream(CLIPS, [*work, canary(CLIPS)], replicas, retention=RetentionPolicy.WORK_QUEUE, max_age=0.0),
+        _stream(DLQ, ["dlq.>", canary(DLQ)], replicas, retention=RetentionPolicy.LIMITS, max_age=KEPT),
         _stream(ADVISORIES, advisories, replicas, retention=RetentionPolicy.LIMITS, max_age=KEPT),
     )
 

@@ -17,6 +17,8 @@ from typing import NoReturn
 import msgspec
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime import tracing
+from libs.common.runtime.child_words import ChildWords
 from libs.common.runtime.process import Limits, confined, kill_group, spawn
 
 ANSWER_BYTES = 64 << 20
@@ -52,7 +54,8 @@ class Warm:
         order = msgspec.json.encode(_Order(request, limits)) + b"\n"
         worker = await self._free.get()
         try:
-            return await worker.ask(order, limits.wall)
+            with tracing.span(worker.name, attributes={"process.executable.name": worker.name}):
+                return await worker.ask(order, limits.wall)
         finally:
             self._free.put_nowait(worker)
 
@@ -66,8 +69,8 @@ class _Worker:
 
     def __init__(self, module: str) -> None:
         self._module = module
-        self._name = module.rpartition(".")[2]
-        self._process: asyncio.subprocess.Process | None = None
+        self.name = module.rpartition(".")[2]
+        self._running: tuple[asyncio.subprocess.Process, ChildWords] | None = None
 
     async def ask(self, order: bytes, wall: float) -> bytes:
         try:
@@ -75,7 +78,7 @@ class _Worker:
                 return self._judged(*await self._patiently(order))
         except TimeoutError:
             await self.stop()
-            raise Failure(Code.RETRYABLE_ERROR, f"{self._name} took longer than {wall:.0f} s") from None
+            raise Failure(Code.RETRYABLE_ERROR, f"{self.name} took longer than {wall:.0f} s") from None
         except asyncio.CancelledError:
             await self.stop()
             raise
@@ -87,10 +90,11 @@ class _Worker:
                 return await self._exchange(order)
             except (ConnectionError, asyncio.IncompleteReadError):
                 await self.stop()
-        raise Failure(Code.RETRYABLE_ERROR, f"{self._name} was lost")
+        raise Failure(Code.RETRYABLE_ERROR, f"{self.name} was lost")
 
     async def _exchange(self, order: bytes) -> tuple[int, bytes]:
-        process = self._process = self._process or await spawn([sys.executable, "-m", self._module], cwd=ROOT)
+        process, words = self._running = self._running or await _started(self._module)
+        words.are_now()
         assert process.stdin and process.stdout  # noqa: S101, PT018  spawn opens both; this tells the type checker
         process.stdin.write(order)
         await process.stdin.drain()
@@ -101,16 +105,21 @@ class _Worker:
         if code == 0:
             return said
         if code < 0:
-            raise Failure(Code.RETRYABLE_ERROR, f"{self._name} was killed by signal {-code}")
+            raise Failure(Code.RETRYABLE_ERROR, f"{self.name} was killed by signal {-code}")
         if code == _OUT_OF_MEMORY:
-            raise Failure(Code.RETRYABLE_ERROR, f"{self._name} ran out of memory")
-        raise Failure(Code.INTERNAL, f"{self._name} broke") from RuntimeError(said.decode(errors="replace"))
+            raise Failure(Code.RETRYABLE_ERROR, f"{self.name} ran out of memory")
+        raise Failure(Code.INTERNAL, f"{self.name} broke") from RuntimeError(said.decode(errors="replace"))
 
     async def stop(self) -> None:
         """Kill it with its child. Does nothing to one that doesn't run."""
-        process, self._process = self._process, None
-        if process:
-            await kill_group(process)
+        running, self._running = self._running, None
+        if running:
+            await kill_group(running[0])
+
+
+async def _started(module: str) -> tuple[asyncio.subprocess.Process, ChildWords]:
+    process = await spawn([sys.executable, "-m", module], cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+    return process, ChildWords(process, module)
 
 
 @asynccontextmanager

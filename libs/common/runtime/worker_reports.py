@@ -9,9 +9,9 @@ from nats.aio.client import Client
 
 from libs.common.domain.events import StageName
 from libs.common.domain.worker_reports import EVERY, WorkerReport, subject_of
+from libs.common.runtime.logs import logger
 from libs.common.runtime.pull import Places
 from libs.common.runtime.scratch import MIB, ScratchRoom
-from libs.common.runtime.telemetry import logger
 
 log = logger(__name__)
 

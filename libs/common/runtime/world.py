@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from libs.common.domain.events import Answer, AsrFailed, BurnFailed, Envelope, Event, Failed, JobFailed, StageName, type_of
+from libs.common.domain.events import Answer, AsrFailed, BurnFailed, Envelope, Event, Failed, JobFailed, StageName
 from libs.common.domain.failures import Failure
-from libs.common.runtime import telemetry
 from libs.common.runtime.bus import Bus
 from libs.common.runtime.context import Context
-from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.event_store import EventStore, Stored
 from libs.common.runtime.health import Health
+from libs.common.runtime.job_counts import event_written
 from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.quarantine import Quarantine
 from libs.common.runtime.settings import CommonSettings
@@ -54,8 +54,8 @@ class World:
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     chance: Callable[[], float] = random.random
 
-    async def record(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
-        """Append the event; the one that stands is returned, and counted."""
+    async def record(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Stored:
+        """Append the event; the one that stands is returned. It is counted if it is ours."""
         stored = await self.store.append(envelope, expires_at=expires_at)
-        telemetry.EVENTS_WRITTEN.labels(type_of(envelope.event)).inc()
+        event_written(envelope, stored.envelope)
         return stored

@@ -33,6 +33,8 @@ class Due:
     body: bytes
     tries: int
     claim: UUID
+    traceparent: str | None = None
+    """Of the job, as it was asked for."""
 
     def __repr__(self) -> str:
         return f"Due(id={self.id}, host={self.host})"

@@ -25,7 +25,8 @@ SELECT found.id, tenant, found.host FROM asking CROSS JOIN LATERAL (
 UPDATE webhook_deliveries d SET due_at = $2, claim = $3, tries = tries + 1
 FROM (SELECT id FROM webhook_deliveries WHERE id = ANY ($4::uuid[]) AND state = 'pending' AND due_at <= $1 FOR UPDATE SKIP LOCKED) free
 WHERE d.id = free.id
-RETURNING d.id, d.job_id, d.tenant, d.url, d.host, d.body, d.tries
+RETURNING d.id, d.job_id, d.tenant, d.url, d.host, d.body, d.tries,
+    (SELECT envelope ->> 'traceparent' FROM job_events e WHERE e.job_id = d.job_id ORDER BY e.seq LIMIT 1) AS traceparent
 
 -- name: settle
 UPDATE webhook_deliveries

@@ -9,7 +9,9 @@ from yarl import URL
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.source_urls import UrlRules
+from libs.common.runtime import tracing
 from libs.common.runtime.egress import guarded_connector, open_guard
+from libs.common.runtime.metrics import measured
 from services.api.webhooks.attempts import Outcome, Trouble
 
 SECONDS = 15.0
@@ -26,7 +28,8 @@ class Receivers:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Never raises: what goes wrong is an outcome, in a word of ours, since the library's words show the URL."""
         try:
-            return await self._posted(URL(url, encoded=True), headers, body)
+            with measured("webhook", "post"):
+                return await self._posted(URL(url, encoded=True), {**headers, **_trace()}, body)
         except Failure as failure:
             return Outcome(trouble=Trouble.BLOCKED if failure.code is Code.SSRF_BLOCKED else Trouble.NAME)
         except TimeoutError:
@@ -41,7 +44,14 @@ class Receivers:
     async def _posted(self, url: URL, headers: Mapping[str, str], body: bytes) -> Outcome:
         """The status is the answer: its body is dropped unread with the connection."""
         async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+            tracing.current().note({"server.address": url.host or "", "http.response.status_code": answer.status})
             return Outcome(status=answer.status, retry_after=answer.headers.get("retry-after"))
+
+
+def _trace() -> dict[str, str]:
+    """So that the receiver's own trace can go on from ours."""
+    traceparent = tracing.traceparent()
+    return {"traceparent": traceparent} if traceparent else {}
 
 
 @asynccontextmanager

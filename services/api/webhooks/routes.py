@@ -8,7 +8,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from libs.common.domain.failures import Code, Failure
-from services.api.caller import Scope, caller_of
+from services.api.caller import Scope, caller_of, correlation_of
 from services.api.context import AnyRequest, Api, Given
 from services.api.openapi import Described
 from services.api.stored_jobs import history_of, living
@@ -78,7 +78,7 @@ SENDS = Described(
 async def make_webhook_secret(api: Given, request: AnyRequest) -> NewSecretAnswer:
     """It signs at once. The one before it goes on signing too for 24 hours, or until you end it; older ones end now."""
     made = await api.webhooks.signing().make(caller_of(request).tenant, api.now())
-    return NewSecretAnswer(correlation_id=request.state.correlation_id, secret=made)
+    return NewSecretAnswer(correlation_id=correlation_of(request), secret=made)
 
 
 @get("/api/webhooks/secrets", described=LISTS)
@@ -103,7 +103,7 @@ async def end_webhook_secret(secret_id: FromPath[str], api: Given, request: AnyR
 async def list_webhooks(job_id: FromPath[str], api: Given, request: AnyRequest) -> DeliveriesAnswer:
     """What was, or is to be, told to the job's callbackUrl, and what came of it."""
     deliveries = await api.webhooks.deliveries.of_job(await _job(api, request, job_id))
-    return DeliveriesAnswer(correlation_id=request.state.correlation_id, deliveries=deliveries)
+    return DeliveriesAnswer(correlation_id=correlation_of(request), deliveries=deliveries)
 
 
 @post("/api/jobs/{job_id:str}/webhooks/{delivery_id:str}/redeliver", status_code=202, described=SENDS)
@@ -114,7 +114,7 @@ async def redeliver_webhook(job_id: FromPath[str], delivery_id: FromPath[str], a
     again = await api.webhooks.deliveries.again(job, delivery, api.now()) if delivery else None
     if again is None:
         raise Failure(Code.NOT_FOUND, "the job has no such webhook")
-    return DeliveryAnswer(correlation_id=request.state.correlation_id, delivery=again)
+    return DeliveryAnswer(correlation_id=correlation_of(request), delivery=again)
 
 
 WEBHOOK_ROUTES: list[Any] = [make_webhook_secret, list_webhook_secrets, end_webhook_secret, list_webhooks, redeliver_webhook]
@@ -122,7 +122,7 @@ WEBHOOK_ROUTES: list[Any] = [make_webhook_secret, list_webhook_secrets, end_webh
 
 async def _secrets(api: Api, request: AnyRequest) -> SecretsAnswer:
     live = await api.webhooks.signing().live(caller_of(request).tenant, api.now())
-    return SecretsAnswer(correlation_id=request.state.correlation_id, secrets=live)
+    return SecretsAnswer(correlation_id=correlation_of(request), secrets=live)
 
 
 async def _job(api: Api, request: AnyRequest, job_id: str) -> UUID:

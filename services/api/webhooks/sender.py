@@ -12,9 +12,10 @@ import prometheus_client as metrics
 from msgspec import UNSET
 
 from libs.common.domain.failures import Failure
+from libs.common.runtime import tracing
 from libs.common.runtime.background import for_ever, running
 from libs.common.runtime.fault_points import fault_point
-from libs.common.runtime.telemetry import logger
+from libs.common.runtime.logs import logger
 from services.api.webhooks.attempts import Attempt, Outcome, State, Trouble, verdict_on
 from services.api.webhooks.deliveries import Deliveries, Due
 from services.api.webhooks.signatures import signed_headers
@@ -112,7 +113,8 @@ class Sender:
 
     async def _attempt(self, due: Due) -> None:
         at, began = self._mail.now(), time.perf_counter()
-        outcome = await self._sent(due, at)
+        with tracing.span("webhook", attributes={"clip.job.id": str(due.job_id)}, otherwise=due.traceparent):
+            outcome = await self._sent(due, at)
         seconds = time.perf_counter() - began
         fault_point("api", "webhook_sent", due.job_id)
         verdict = verdict_on(outcome, due.tries, at, self._mail.chance())
