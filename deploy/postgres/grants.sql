@@ -22,8 +22,9 @@ INSERT INTO granted VALUES
     ('resolver', 'source_fetches',   'SELECT, INSERT, UPDATE, DELETE'),
     ('asr',      'source_fetches',   'SELECT, INSERT, UPDATE, DELETE'),
     ('janitor',  'source_fetches',   'SELECT, DELETE'),
-    -- The API's own.
+    -- The API's own; the janitor counts the open jobs in its lists.
     ('api',      'job_list',         'SELECT, INSERT, UPDATE, DELETE'),
+    ('janitor',  'job_list',         'SELECT'),
     ('api',      'read_model_place', 'SELECT, INSERT, UPDATE, DELETE'),
     ('api',      'idempotency_keys', 'SELECT, INSERT, UPDATE, DELETE'),
     ('api',      'api_keys',         'SELECT, INSERT, UPDATE'),
@@ -32,7 +33,10 @@ INSERT INTO granted VALUES
     ('api',      'webhook_deliveries', 'SELECT, INSERT, UPDATE, DELETE'),
     -- Made and completed by the API, swept by the janitor.
     ('api',      'uploads',          'SELECT, INSERT, UPDATE, DELETE'),
-    ('janitor',  'uploads',          'SELECT, DELETE');
+    ('janitor',  'uploads',          'SELECT, DELETE'),
+    -- Who does what only one process may do at a time.
+    ('api',      'leases',           'SELECT, INSERT, UPDATE, DELETE'),
+    ('janitor',  'leases',           'SELECT, INSERT, UPDATE, DELETE');
 
 DO $$
 DECLARE
