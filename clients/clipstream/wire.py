@@ -79,7 +79,7 @@ class Wire(Protocol):
 class BlockingWire:
     def __init__(self, timeout: float, url: str) -> None:
         with _set_up():
-            self._http = httpx.Client(timeout=timeout, headers=ALWAYS, verify=_trusted(), mounts=dict.fromkeys(_direct(url)))
+            self._http = httpx.Client(timeout=timeout, headers=ALWAYS, verify=trusted(), mounts=dict.fromkeys(_direct(url)))
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncGenerator[Answer, None]:
@@ -100,7 +100,7 @@ class BlockingWire:
 class AsyncWire:
     def __init__(self, timeout: float, url: str) -> None:
         with _set_up():
-            self._http = httpx.AsyncClient(timeout=timeout, headers=ALWAYS, verify=_trusted(), mounts=dict.fromkeys(_direct(url)))
+            self._http = httpx.AsyncClient(timeout=timeout, headers=ALWAYS, verify=trusted(), mounts=dict.fromkeys(_direct(url)))
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncGenerator[Answer, None]:
@@ -163,7 +163,7 @@ def origin(url: str) -> str:
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """Whose certificates are good: read once, since that takes longer than many a request."""
     return httpx.create_ssl_context()
 

@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "This computer": {
         "up": Entry("stack", "Start the local stack, and print its address."),
         "down": Entry("stack", "Stop the local stack."),
+        "doctor": Entry("doctor", "Say whether all is set up right, and what to do."),
         "completion": Entry("completing", "Print the completion script of your shell."),
     },
     "Operators": {

@@ -19,6 +19,7 @@ from clipstream.errors import (
 class Exit(IntEnum):
     DONE = 0
     UNEXPECTED = 1
+    UNWELL = 1
     USAGE = 2
     FAILED = 3
     MISSING = 4
@@ -30,7 +31,7 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.DONE: "done",
-    Exit.UNEXPECTED: "an error that nobody thought of",
+    Exit.UNEXPECTED: "an error that nobody thought of; of doctor: something is wrong",
     Exit.USAGE: "the command or the request is wrong",
     Exit.FAILED: "the job failed, or was cancelled",
     Exit.MISSING: "there is no such job, or it has expired",

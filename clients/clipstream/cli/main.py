@@ -27,7 +27,7 @@ INTRODUCTION = """Cut clips out of videos, to the frame, with subtitles when ask
 @click.pass_context
 def clipstream(context: click.Context, server: str | None, key_file: str | None, *, wants_version: bool) -> None:
     if wants_version:
-        click.echo(f"clipstream {_version()}")
+        click.echo(f"clipstream {own_version()}")
     elif context.invoked_subcommand is None:
         click.echo(context.get_help())
     else:
@@ -58,7 +58,7 @@ def _prepare() -> None:
         sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "backslashreplace")
 
 
-def _version() -> str:
+def own_version() -> str:
     try:
         return version("clipstream-client")
     except PackageNotFoundError:
