@@ -58,8 +58,8 @@ FIREFOX_PREFERENCES: dict[str, object] = {
     "network.proxy.ssl_port": 9,
     "network.proxy.no_proxies_on": "127.0.0.1",
     "services.settings.server": "http://127.0.0.1:9",
-    "toolkit.telemetry.enabled": False,
-    "toolkit.telemetry.server": "",
+    "toolkit.metrics.enabled": False,
+    "toolkit.metrics.server": "",
 }
 NAMES = ("chromium", "firefox")
 

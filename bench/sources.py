@@ -43,6 +43,11 @@ class Source:
         return self.seconds * RATE
 
     @property
+    def has_beeps(self) -> bool:
+        """Whether sound tells where its pictures are: that of loops drifts against them."""
+        return self.loops == 1
+
+    @property
     def title(self) -> str:
         return f"{self.height}p GOP {self.gop}, {self.seconds * self.loops / 60:g} min"
 

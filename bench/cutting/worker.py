@@ -20,9 +20,9 @@ from libs.common.domain.event_ids import request_id
 from libs.common.domain.events import ClipsRequested, ClipUploaded, Envelope, SourceReady
 from libs.common.domain.job import Job, fold
 from libs.common.runtime.context import Context
+from libs.common.runtime.logs import set_up_logs
 from libs.common.runtime.object_store import Bucket, ObjectStore, open_object_store
 from libs.common.runtime.settings import from_environment
-from libs.common.runtime.telemetry import set_up_logs
 from services.clipper import verification
 from services.clipper.handler import cut_clip
 from services.clipper.output_checks import Expected, Found

@@ -18,9 +18,9 @@ from bench.figures import Figure, table
 from bench.machine import described
 from bench.published import keep, publish
 from bench.sources import CACHE
+from libs.common.runtime.logs import set_up_logs
 from libs.common.runtime.object_store import open_object_store
 from libs.common.runtime.settings import load
-from libs.common.runtime.telemetry import set_up_logs
 from services.clipper.settings import ClipperSettings
 from tests.clipper.running import Clipper
 from tests.sites.films import HOUR_SECONDS, hour_film

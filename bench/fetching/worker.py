@@ -11,8 +11,8 @@ import uvloop
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime.egress import Guard, open_guard
+from libs.common.runtime.logs import set_up_logs
 from libs.common.runtime.settings import from_environment
-from libs.common.runtime.telemetry import set_up_logs
 from services.resolver.children import Children, open_children
 from services.resolver.fetch.words import Fetched, Refused, Said, encoded
 from services.resolver.settings import ResolverSettings

@@ -20,6 +20,7 @@ from libs.common.domain.events import ClipsRequested, Envelope, Priority
 from libs.common.domain.job import Job, fold
 from libs.common.runtime.event_store import PostgresEventStore
 from libs.common.runtime.jetstream import open_bus
+from libs.common.runtime.logs import set_up_logs
 from libs.common.runtime.postgres import Connection, open_pool
 from libs.common.runtime.settings import from_environment
 from services.api.bodies import NewJob
@@ -93,6 +94,7 @@ async def _nobody(_: Connection, __: Job) -> None:
 
 async def serve(kind: str, port: int) -> None:
     settings = from_environment(ApiSettings)
+    set_up_logs("peer", "WARNING")  # else the writing of a job says so, in the colours of structlog's default
     async with (
         open_pool(settings.database_url.reveal(), connections=10) as pool,
         open_bus(settings.nats_url.reveal(), name="peer", needs_streams=False) as bus,
@@ -100,7 +102,8 @@ async def serve(kind: str, port: int) -> None:
         store = PostgresEventStore(pool)
         peer = Peer(store, Intake(JobOpening(ReadModel(pool, store, _nobody), store), bus))
         app = {"raw": raw, "litestar": bare_litestar}[kind](peer)
-        config = uvicorn.Config(app, port=port, log_config=None, access_log=False, server_header=False, http=EnvelopeProtocol, ws="none")
+        plain = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
+        config = uvicorn.Config(app, port=port, http=EnvelopeProtocol, ws="none", **plain)  # type: ignore[arg-type]
         await uvicorn.Server(config).serve()
 
 

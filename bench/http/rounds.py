@@ -1,35 +1,38 @@
-"""Three servers of the same jobs, loaded in turns: the API with keys and metrics, a raw ASGI handler, a bare Litestar one."""
+"""Three servers of the same jobs, loaded in turns; their CPU a request, and the time of one request when nothing else is asked."""
 
 import asyncio
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 from uuid import UUID
 
+import aiohttp
+import asyncpg
 import msgspec
 
 from bench.figures import Figure, at_most, milliseconds, percentile
+from bench.http import streams
 from bench.http.load import Found, Orders
+from bench.http.servers import BARE, OURS, RAW, SETTINGS, Server, new_key, serving
 from bench.processes import output_of, tree_cpu
-from libs.common.runtime.embedded_home import PortClaims
+from libs.common.domain.subjects import CLIPS
+from libs.common.runtime.jetstream import JetStreamBus, open_bus
+from libs.common.runtime.streams import ensure
 
 CONNECTIONS = 32
-OURS, RAW, BARE = "the API", "raw ASGI", "bare Litestar"
-BODY = '{"sourceType":"youtube","youtubeUrl":"https://93.184.215.14/v","start":10,"end":40}'
-SETTINGS = {
-    "ENABLE_API_KEYS": "true",
-    "API_SECRET": "a secret of the benchmark, long enough",
-    "ENABLE_YTDLP": "true",
-    "RATE_LIMIT_MAX": "0",
-    "MAX_ACTIVE_JOBS_PER_CLIENT": "0",
-    "WORKER_QUEUE_HIGH_WATERMARK": "100000000",
-    "HEALTH_PORT": "0",
-    "LOG_LEVEL": "INFO",
-}
+READ, CREATE = "GET status", "POST create"
+BODY = '{"sourceType":"youtube","youtubeUrl":"https://video.example.com/watch/1","start":10,"end":40}'
 TARGET = 1.5
+BEHIND = """
+SELECT EXISTS (
+    SELECT FROM job_events e, read_model_place p
+    WHERE (e.txid, e.position) > (p.txid, p.position) AND e.txid < pg_snapshot_xmin(pg_current_snapshot())
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,54 +47,113 @@ class Round:
     wrong: int
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What rounds need."""
+
+    servers: Mapping[str, Server]
+    requests: Mapping[str, Sequence[str]]
+    key: str
+    database: "asyncpg.Connection[asyncpg.Record]"
+    bus: JetStreamBus
+    created: list[int] = field(default_factory=list)
+    """Jobs that were answered for, a round."""
+
+    async def round(self, kind: str, name: str, connections: int, seconds: float) -> Round:
+        """From nothing left to do to nothing left: ours also has what it creates on its lists."""
+        server = self.servers[name]
+        orders = Orders(server.port, list(self.requests[kind]), connections, seconds, 200 if kind == READ else 202)
+        await self.listed()
+        before = tree_cpu(server.pid)
+        out, _ = await output_of([sys.executable, "-m", "bench.http.load"], msgspec.json.encode(orders))
+        found = msgspec.json.decode(out, type=Found)
+        await self.listed()
+        if kind == CREATE:
+            self.created.append(found.right)
+        spent = tree_cpu(server.pid) - before
+        p50, p99 = percentile(found.took, 0.5), percentile(found.took, 0.99)
+        return Round(found.right / found.seconds, p50, p99, spent / max(1, found.right), found.wrong)
+
+    async def listed(self) -> None:
+        """Return when the lists know all jobs."""
+        async with asyncio.timeout(60):
+            while await self.database.fetchval(BEHIND):
+                await asyncio.sleep(0.1)
+
+    async def unpublished(self) -> list[str]:
+        """In words, where a job that was answered for is no message."""
+        expected, found = sum(self.created), -1
+        with suppress(TimeoutError):
+            async with asyncio.timeout(20):
+                while (found := (await self.bus.js.stream_info(CLIPS)).state.messages) != expected:
+                    await asyncio.sleep(0.1)
+        return [] if found == expected else [f"{found} messages of {expected} jobs"]
+
+
+Rounds = Mapping[tuple[str, str, int], Sequence[Round]]
+"""By kind, server and connections."""
+
+
 async def measured(environ: Mapping[str, str], jobs: Sequence[UUID], *, rounds: int, seconds: float) -> list[Figure]:
     environ = {**environ, **SETTINGS}
-    async with _serving(environ) as servers:
-        requests = {"GET status": [_get(job_id) for job_id in jobs], "POST create": [_post()]}
-        key = await _key(environ)
-        found: dict[tuple[str, str], list[Round]] = defaultdict(list)
-        for kind, lines in requests.items():
+    found: dict[tuple[str, str, int], list[Round]] = defaultdict(list)
+    async with _bench(environ, jobs) as bench:
+        faults = await _faults(bench, jobs[0])
+        for kind in bench.requests:
             for number in range(rounds + 1):
-                for name, (port, pid) in servers.items():
-                    orders = Orders(port, [line.replace("KEY", key) for line in lines], CONNECTIONS, seconds, 200 if "GET" in kind else 202)
-                    one = await _round(orders, pid)
-                    if number:  # the first warms up
-                        found[kind, name].append(one)
-        return [_figure(kind, found, peer) for kind in requests for peer in (RAW, BARE)]
+                for name in bench.servers:
+                    for connections in (CONNECTIONS, 1):
+                        one = await bench.round(kind, name, connections, seconds if connections > 1 else seconds / 4)
+                        if number:  # the first warms up
+                            found[kind, name, connections].append(one)
+        faults += await bench.unpublished()
+        told = await streams.measured(environ, bench.servers[OURS], bench.key, rounds=rounds, events=round(10 * seconds))
+    return [*(figure for kind in (READ, CREATE) for figure in _figures(kind, found, faults)), *told]
 
 
-def _get(job_id: UUID) -> str:
-    return f"GET /api/jobs/{job_id} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer KEY\r\n\r\n"
+@asynccontextmanager
+async def _bench(environ: Mapping[str, str], jobs: Sequence[UUID]) -> AsyncIterator[Bench]:
+    async with serving(environ) as servers:
+        key = await new_key(environ)
+        head = f"Host: bench\r\nAuthorization: Bearer {key}\r\n"
+        gets = [f"GET /api/jobs/{job_id} HTTP/1.1\r\n{head}\r\n" for job_id in jobs]
+        post = f"POST /api/jobs HTTP/1.1\r\n{head}Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
+        database = await asyncpg.connect(environ["DATABASE_URL"])
+        try:
+            async with open_bus(environ["NATS_URL"], name="bench") as bus:
+                await _connected(bus)
+                await ensure(bus.js, replicas=1)
+                yield Bench(servers, {READ: gets, CREATE: [post]}, key, database, bus)
+        finally:
+            await database.close()
 
 
-def _post() -> str:
-    head = "POST /api/jobs HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer KEY\r\nContent-Type: application/json"
-    return f"{head}\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
+async def _connected(bus: JetStreamBus) -> None:
+    async with asyncio.timeout(10):
+        while not bus.client.is_connected:
+            await asyncio.sleep(0.01)
 
 
-async def _key(environ: Mapping[str, str]) -> str:
-    """Of the tenant whose jobs are in the table."""
-    argv = [sys.executable, "-m", "services.api.keys_command", "create", "--name", "bench", "--tenant", "bench"]
-    process = await asyncio.create_subprocess_exec(
-        *argv, "--scope", "jobs:read", "--scope", "jobs:write", env=environ, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
-    return out.decode().strip()
+async def _faults(bench: Bench, job_id: UUID) -> list[str]:
+    """Whether all say the same of one job, in words; what only ours knows is not looked at."""
+    head = dict(line.split(": ") for line in bench.requests[READ][0].split("\r\n")[1:] if line)
+    said: dict[str, Any] = {}
+    async with aiohttp.ClientSession(headers=head) as http:
+        for name, server in bench.servers.items():
+            async with http.get(f"http://127.0.0.1:{server.port}/api/jobs/{job_id}") as answer:
+                said[name] = {part: (await answer.json())[part] for part in ("job", "events")}
+    return [f"{name} tells another job than {OURS}" for name, one in said.items() if one != said[OURS]]
 
 
-async def _round(orders: Orders, pid: int) -> Round:
-    before = tree_cpu(pid)
-    out, _ = await output_of([sys.executable, "-m", "bench.http.load"], msgspec.json.encode(orders))
-    spent, found = tree_cpu(pid) - before, msgspec.json.decode(out, type=Found)
-    return Round(
-        found.right / found.seconds, percentile(found.took, 0.5), percentile(found.took, 0.99), spent / max(1, found.right), found.wrong
-    )
+def _figures(kind: str, found: Rounds, faults: Sequence[str]) -> list[Figure]:
+    return [_load(kind, found, RAW, faults), _load(kind, found, BARE, faults), _alone(kind, found)]
 
 
-def _figure(kind: str, found: Mapping[tuple[str, str], Sequence[Round]], peer: str) -> Figure:
-    ours, theirs = (_middle(found[kind, name]) for name in (OURS, peer))
+def _load(kind: str, found: Rounds, peer: str, faults: Sequence[str]) -> Figure:
+    ours, theirs = (_middle(found[kind, name, CONNECTIONS]) for name in (OURS, peer))
     ratio = ours.cpu / theirs.cpu
     target, verdict = at_most(ratio, TARGET)
+    is_wrong = bool(ours.wrong or faults)
     return Figure(
         row="9",
         what=f"{kind}, CPU of the server a request",
@@ -99,8 +161,21 @@ def _figure(kind: str, found: Mapping[tuple[str, str], Sequence[Round]], peer: s
         peer=f"{peer} {_told(theirs)}",
         ratio=ratio,
         target=target if peer == RAW else "",
-        verdict=("missed" if ours.wrong else verdict) if peer == RAW else "not judged",
-        detail=f"{CONNECTIONS} connections, closed loop, the load on the same cores; our p50 {milliseconds(ours.p50)}, wrong {ours.wrong}",
+        verdict=("missed" if is_wrong else verdict) if peer == RAW else "not judged",
+        detail=f"{CONNECTIONS} connections, closed loop, the load on the same cores, traces off; our p50 {milliseconds(ours.p50)}, "
+        + "; ".join([f"wrong {ours.wrong}", *faults]),
+    )
+
+
+def _alone(kind: str, found: Rounds) -> Figure:
+    ours, raw, bare = (_middle(found[kind, name, 1]) for name in (OURS, RAW, BARE))
+    return Figure(
+        row="9",
+        what=f"{kind}, p50 of one connection",
+        ours=milliseconds(ours.p50),
+        peer=f"{RAW} {milliseconds(raw.p50)}, {BARE} {milliseconds(bare.p50)}",
+        ratio=ours.p50 / raw.p50,
+        detail=f"p99 {milliseconds(ours.p99)}, {RAW} {milliseconds(raw.p99)}; wrong {ours.wrong}",
     )
 
 
@@ -111,43 +186,3 @@ def _middle(rounds: Sequence[Round]) -> Round:
 
 def _told(one: Round) -> str:
     return f"{one.cpu * 1e6:.0f} us, {one.rate:.0f}/s, p99 {milliseconds(one.p99)}"
-
-
-@asynccontextmanager
-async def _serving(environ: Mapping[str, str]) -> AsyncIterator[dict[str, tuple[int, int]]]:
-    """Port and process of each, while inside."""
-    argvs = {OURS: ["services.api"], RAW: ["bench.http.peers", "raw"], BARE: ["bench.http.peers", "litestar"]}
-    async with AsyncExitStack() as stack:
-        servers = {}
-        for name, (module, *rest) in argvs.items():
-            claims = PortClaims()
-            port = claims.claim_any(None)
-            claims.close()
-            servers[name] = (port, await stack.enter_async_context(_process(module, rest, port, environ)))
-        yield servers
-
-
-@asynccontextmanager
-async def _process(module: str, arguments: Sequence[str], port: int, environ: Mapping[str, str]) -> AsyncIterator[int]:
-    given = {**environ, "PORT": str(port)}
-    extra = [*arguments, str(port)] if arguments else []
-    nowhere = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *extra, env=given, stdout=nowhere, stderr=nowhere)
-    try:
-        await _until_up(port)
-        yield process.pid
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _until_up(port: int) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-                continue
-            writer.close()
-            return
