@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http lock configuration clean
+.PHONY: help setup demo test check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http bench-pipeline bench-growth bench-system scaling dashboards lock configuration metrics-page clean
 
 PYTHON ?= python3
 # By the shell: make's own functions part a path at its spaces.
@@ -29,7 +29,7 @@ demo: setup ## Cut a real clip with real subtitles, from nothing, and leave the 
 test: setup ## Run the tests, on real servers (ARGS="-k name" for some)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-chaos: setup ## Strike the whole system with faults and count what it cost, 40 min (ARGS="--quick --seed 7 --only soak")
+chaos: setup ## Strike the whole system with faults and count what it cost, 45 min (ARGS="--quick --seed 7 --only soak")
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tests.chaos $(ARGS)
 
 check: setup ## Lint, formatting, types, import rules
@@ -50,7 +50,8 @@ fuzz: setup ## Fuzz every parser of hostile bytes, FUZZ_SECONDS each (600; ARGS=
 fuzz-api: setup ## Send the running API 10,000 requests by schemathesis, all phases (ARGS="--cases 2000 --seed 7")
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tests.fuzz_api $(ARGS)
 
-bench: bench-cutting bench-sources bench-subtitles bench-http ## Run every benchmark: our figures beside a peer's, measured in the same run
+bench: setup ## Run every benchmark, one after the other, and write docs/targets.md: about two hours, on an idle machine (ARGS="--quick", --only)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench $(ARGS)
 
 bench-cutting: setup ## Benchmark the cutting (ARGS="--quick" for a short look)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.cutting $(ARGS)
@@ -64,12 +65,33 @@ bench-subtitles: setup ## Benchmark the cues: rules broken and time, beside the 
 bench-http: setup ## Benchmark the API: requests a second, p99 and CPU beside the same queries without it (ARGS="--quick" for a short look)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.http $(ARGS)
 
+bench-pipeline: setup ## Benchmark the stage runner without work: latency and jobs a second, beside pg-boss (ARGS="--quick" for a short look)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.pipeline $(ARGS)
+
+bench-retention: setup ## Benchmark the clean-up of 200,000 expired jobs, beside a plain DELETE of their rows (ARGS="--quick" for a short look)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.retention $(ARGS)
+
+bench-growth: setup ## Benchmark each call as the event table and the queues grow, to 10 million events (ARGS="--quick" for a short look)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.growth $(ARGS)
+
+bench-system: setup ## Benchmark the whole system: 20 jobs at once, burned subtitles, memory, readiness, the demo (ARGS="--quick" for a short look; --cold)
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.system $(ARGS)
+
+scaling: setup ## Write the tables of docs/scaling.md anew: the capacity model, and bursts on the simulated autoscaler
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.scaling $(ARGS)
+
+dashboards: setup ## Record a run of the whole stack with a real Prometheus, and draw the dashboards into out/dashboards (ARGS="--seconds 60")
+	$(IN_ROOT) exec $(VENV_PYTHON) -m bench.dashboards $(ARGS)
+
 lock: setup ## Write requirements/*.txt anew from pyproject.toml
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.lock
 
 configuration: setup ## Write docs/configuration.md anew from the settings in the code
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.configuration
 
+metrics-page: setup ## Write docs/metrics.md anew from the metrics in the code
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.metrics_page
+
 clean: ## Delete everything that was made here: .venv, .clipstream, out, caches (stop the stack first)
-	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .venv-fuzz .fuzz .clipstream out bench/.cache bench/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \
+	@cd "$(ROOT)" && rm -rf .venv .venv.lock .venv-tools .venv-fuzz .venv-deploy .fuzz .clipstream out bench/.cache bench/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis && \
 	find libs services clients tools tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

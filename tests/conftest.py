@@ -1,10 +1,14 @@
 """Real servers for the tests: one NATS, one Postgres with the schema, one S3, started once for the session from PyPI wheels."""
 
+import logging
 import os
-from collections.abc import AsyncIterator
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from tests.whole_stack import callbacks, sample, site, small, system
@@ -13,6 +17,26 @@ from tools.migrations import migrate
 __all__ = ["callbacks", "sample", "site", "small", "system"]
 
 MIGRATIONS = Path(__file__).parent.parent / "libs" / "common" / "migrations"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A test that sets up a service's logs does so for itself alone."""
+    root, hooks, levels = logging.getLogger(), (sys.excepthook, threading.excepthook, sys.unraisablehook), _levels()
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers[:], (sys.excepthook, threading.excepthook, sys.unraisablehook) = handlers, hooks
+    root.setLevel(level)
+    for name, found in _levels().items():
+        if found != (was := levels.get(name, logging.NOTSET)):
+            logging.getLogger(name).setLevel(was)
+    logging.captureWarnings(capture=False)
+    structlog.configure(**configured)
+
+
+def _levels() -> dict[str, int]:
+    known = logging.Logger.manager.loggerDict
+    return {name: each.level for name, each in known.items() if isinstance(each, logging.Logger)}
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """In-memory stand-ins for the outside world, a few lines each. The conformance suite holds the store's to the real one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,10 +9,11 @@ from uuid import UUID
 
 import msgspec
 
+from libs.common.domain.due import Due
 from libs.common.domain.events import ClipsRequested, Envelope, JobExpired, JobReplayed, StageName, encode
 from libs.common.domain.failures import Failure
 from libs.common.domain.subjects import headers_of
-from libs.common.runtime.event_store import EventStore
+from libs.common.runtime.event_store import EventStore, Looked, Start, Stored
 from libs.common.runtime.health import Health
 
 
@@ -27,7 +28,7 @@ class MemoryOpening:
             await self.store.append(envelope)
 
     async def reopen(self, replayed: Envelope, expires_at: datetime, _cap: int) -> Envelope:
-        return await self.store.append(replayed, expires_at=expires_at)
+        return (await self.store.append(replayed, expires_at=expires_at)).envelope
 
 
 class MemoryEventStore:
@@ -36,20 +37,28 @@ class MemoryEventStore:
         self.index: dict[UUID, tuple[datetime, bool]] = {}
         self.leases: set[str] = set()
 
-    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
+    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Stored:
         standing = next((row for row in self.rows if row.id == envelope.id), None)
         if standing:
-            return standing
+            return Stored(standing, (await self.history(envelope.job_id)).index(standing) + 1)
         self.rows.append(envelope)
         if isinstance(envelope.event, ClipsRequested):
             expires_at = envelope.event.expires_at
         if expires_at:
             known = self.index.get(envelope.job_id)
             self.index[envelope.job_id] = (known[0] if known else expires_at, True)
-        return envelope
+        if isinstance(envelope.event, JobExpired) and (known := self.index.get(envelope.job_id)):
+            self.index[envelope.job_id] = (min(known[0], envelope.at), known[1])
+        return Stored(envelope, len(await self.history(envelope.job_id)))
 
     async def history(self, job_id: UUID) -> list[Envelope]:
         return [row for row in self.rows if row.job_id == job_id]
+
+    async def begin(self, start: Start) -> Looked:
+        events = await self.history(start.envelope.job_id)
+        if events and events[-1].id == start.after and (await self.append(start.envelope)).envelope is start.envelope:
+            events.append(start.envelope)
+        return Looked(events, len(events))
 
     async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
         last = {row.job_id: row.at for row in self.rows}
@@ -60,27 +69,43 @@ class MemoryEventStore:
         waiting = [job for job, (_, is_open) in self.index.items() if is_open and isinstance(last[job], ClipsRequested | JobReplayed)]
         return min(len(waiting), limit)
 
-    async def close(self, job_ids: list[UUID]) -> None:
-        self.index |= {job: (self.index[job][0], False) for job in job_ids if job in self.index}
+    async def close(self, ends: Sequence[Envelope]) -> None:
+        last = {row.job_id: row.id for row in self.rows}
+        over = [end.job_id for end in ends if end.job_id in self.index and last[end.job_id] == end.id]
+        self.index |= {job: (self.index[job][0], False) for job in over}
 
-    async def expired(self, now: datetime, limit: int) -> list[UUID]:
-        return [job for job, (at, _) in sorted(self.index.items(), key=lambda item: item[1]) if at < now][:limit]
+    async def expired(self, now: datetime, limit: int) -> list[Due]:
+        jobs = [job for job, (at, _) in sorted(self.index.items(), key=lambda item: item[1]) if at < now][:limit]
+        return [Due(job, tuple(await self.history(job)), len(await self.history(job))) for job in jobs]
 
-    async def hasten(self, job_id: UUID, expires_at: datetime) -> None:
-        if job_id in self.index:
-            until, is_open = self.index[job_id]
-            self.index[job_id] = (min(until, expires_at), is_open)
+    async def overdue(self, now: datetime) -> int:
+        return sum(at < now for at, _ in self.index.values())
 
-    async def forget(self, job_id: UUID, *, until: datetime) -> None:
-        self.rows = [row for row in self.rows if row.job_id != job_id or isinstance(row.event, JobExpired)]
-        self.index[job_id] = (until, False)
+    async def expire(self, events: Sequence[tuple[Envelope, int]]) -> set[UUID]:
+        return {event.job_id for event, seq in events if seq == len(await self.history(event.job_id)) + 1 and await self.append(event)}
 
-    async def purge(self, job_id: UUID) -> None:
-        self.rows = [row for row in self.rows if row.job_id != job_id]
-        self.index.pop(job_id, None)
+    async def put_off(self, until: Mapping[UUID, datetime], *, unless_expired: bool) -> None:
+        over = self._over() if unless_expired else set()
+        for job, at in until.items():
+            if job in self.index and job not in over:
+                self.index[job] = (max(at, self.index[job][0]), self.index[job][1])
 
-    async def is_upload_needed(self, key: str) -> bool:
-        return any(isinstance(row.event, ClipsRequested) and row.event.upload_key == key for row in self.rows)
+    async def forget(self, job_ids: Sequence[UUID], *, until: datetime) -> None:
+        gone = self._over().intersection(job_ids)
+        self.rows = [row for row in self.rows if row.job_id not in gone or isinstance(row.event, JobExpired)]
+        self.index |= dict.fromkeys(gone, (until, False))
+
+    async def purge(self, seen: Mapping[UUID, int]) -> None:
+        for job, seq in seen.items():
+            if len(await self.history(job)) <= seq:
+                self.rows = [row for row in self.rows if row.job_id != job]
+                self.index.pop(job, None)
+
+    def _over(self) -> set[UUID]:
+        return {row.job_id for row in self.rows if isinstance(row.event, JobExpired)}
+
+    async def needed_uploads(self, keys: Sequence[str]) -> set[str]:
+        return {row.event.upload_key for row in self.rows if isinstance(row.event, ClipsRequested)}.intersection(keys)
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[bool]:

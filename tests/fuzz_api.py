@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.common.runtime import streams, telemetry
+from libs.common.runtime import logs, streams
 from libs.common.runtime.embedded import embedded_servers
 from libs.common.runtime.postgres import Pool
 from libs.common.runtime.settings import Secret
@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=random.randrange(2**31))
     options = parser.parse_args()
-    telemetry.set_up_logs("fuzz", "ERROR")
+    logs.set_up_logs("fuzz", "ERROR")
     return 0 if asyncio.run(run(options.cases, options.seed)) else 1
 
 

@@ -37,6 +37,8 @@ class Plan:
     procfile: Path = ROOT / "Procfile"
     migrations: Path = ROOT / "libs" / "common" / "migrations"
     bootstrap: str = "python -m libs.common.runtime.bootstrap"
+    root: Path = ROOT
+    """Whose bootstrap that is."""
     ready_seconds: float = 60.0
 
     @property
@@ -114,7 +116,7 @@ async def _bootstrap(plan: Plan, environ: Mapping[str, str]) -> None:
     """Streams, consumers and buckets."""
     process = await asyncio.create_subprocess_exec(
         *shlex.split(plan.bootstrap),
-        cwd=ROOT,
+        cwd=plan.root,
         env=environ,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

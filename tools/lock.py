@@ -16,9 +16,9 @@ SERVICES = ("api", "resolver", "clipper", "asr", "janitor")
 def main() -> None:
     install_uv()
     compile_group("dev", "--upgrade")
-    for service in SERVICES:
-        compile_group(service, "--constraints", "requirements/dev.txt")
-    for group in ("ffmpeg", "tools", "bench", "fuzz"):
+    for group in (*SERVICES, "migrations", "model"):
+        compile_group(group, "--constraints", "requirements/dev.txt")
+    for group in ("ffmpeg", "tools", "deploy", "bench", "node", "fuzz"):
         compile_group(group, "--upgrade")
 
 

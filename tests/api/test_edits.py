@@ -253,6 +253,6 @@ async def test_a_transcript_that_is_wrong_says_where(
 async def test_the_events_of_an_edited_job_tell_no_more_than_they_should(api: Running) -> None:
     job_id = await job_with(api)
     events = (await put(api, job_id)).json()["events"]
-    assert set(events[-1]["data"]) == {"stage", "by", "source"}
+    assert set(events[-1]["data"]) == {"stage", "by", "source", "lost"}
     [_, *rest] = await api.to.store.history(job_id)
     assert b"Hello" not in b"".join(encode(event) for event in rest)

@@ -115,6 +115,7 @@ async def test_metrics_can_be_kept_to_the_internal_port(api: Running) -> None:
 
 async def test_a_client_that_leaves_in_the_middle_is_counted_as_gone(api: Running) -> None:
     gone = {"method": "POST", "route": "/api/uploads", "status": "499"}
+    internal = await api.counted("clip_http_problems_total", code="INTERNAL")
     reader, writer = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port)
     writer.write(b"POST /api/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     await writer.drain()
@@ -123,3 +124,4 @@ async def test_a_client_that_leaves_in_the_middle_is_counted_as_gone(api: Runnin
     async with asyncio.timeout(5):
         while await api.counted("clip_http_requests_total", **gone) == 0:
             await asyncio.sleep(0.01)
+    assert await api.counted("clip_http_problems_total", code="INTERNAL") == internal

@@ -134,9 +134,9 @@ async def test_a_job_that_expires_under_its_stream_ends_it(api: Running) -> None
     async with following(api.http, job_id) as stream:
         await stream.next()
         await api.to.store.append(envelope(JobExpired(), job_id))
-        await api.to.store.forget(job_id, until=NOW + timedelta(days=30))
+        await api.to.store.forget([job_id], until=NOW + timedelta(days=30))
         assert [(one.type, one.data["job"]["status"]) for one in await stream.rest()] == [("job.expired", "expired")]
-    await api.to.store.purge(job_id)
+    await api.to.store.purge({job_id: 99})
 
 
 async def test_a_long_history_comes_whole_and_in_order(api: Running) -> None:
@@ -162,6 +162,23 @@ async def test_while_nothing_happens_many_streams_ask_the_database_nothing(api: 
         assert (await streams[7].next()).type == "stage.started"
         assert queries("behind") == before + 1
         assert queries("page") <= looks + 8
+    await quiet()
+
+
+async def test_all_who_follow_one_job_are_told_by_one_look(api: Running) -> None:
+    job_id = await api.knows(envelope(requested()))
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(following(api.http, job_id)) for _ in range(20)]
+        for stream in streams:
+            await stream.next()
+        looks = queries("page")
+        async with asyncio.timeout(5):  # the hub's ring at its start has been answered by then
+            while queries("page") < looks + 3:
+                await asyncio.sleep(0.05)
+        before = queries("behind")
+        await api.to.store.append(envelope(started(StageName.RESOLVER), job_id))
+        assert {(await stream.next()).id for stream in streams} == {2}
+        assert queries("behind") == before + 1
     await quiet()
 
 

@@ -129,7 +129,7 @@ async def test_an_older_look_at_a_job_never_overwrites_a_newer_one(api: Running)
     rows = model(api)
     old = (await rows.histories([job_id]))[job_id][0][:1]
     async with rows.sql.transaction("test") as connection:
-        await rows._write(connection, job_id, old, 1)
+        await rows._write(connection, {job_id: (old, 1)})
     assert await api.to.pool.fetchval("SELECT status FROM job_list WHERE job_id = $1", job_id) == "done"
 
 
@@ -220,7 +220,7 @@ async def test_a_row_that_was_told_before_its_job_expired_is_not_written_after(a
         await connection.execute(rows.sql["hold"], [job_id])
         late = asyncio.create_task(rows.project([job_id]))
         await api.to.store.append(envelope(JobExpired(), job_id))
-        await connection.execute(rows.sql["drop"], job_id)
+        await connection.execute(rows.sql["drop"], [job_id])
     await late
     assert await api.to.pool.fetchval("SELECT count(*) FROM job_list WHERE job_id = $1", job_id) == 0
 

@@ -11,8 +11,8 @@ import pytest
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.embedded import LocalServers
+from libs.common.runtime.redaction import redacted
 from libs.common.runtime.settings import Secret, SettingsError, load
-from libs.common.runtime.telemetry import redacted
 from services.api.authority import FRESH_SECONDS, STALE_SECONDS, Authority
 from services.api.bounded import Bounded
 from services.api.caller import Caller, Scope

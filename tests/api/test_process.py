@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.api.conftest import Running
+from tests.api.conftest import UNLIMITED, Running
 from tests.api.forms import END, RANGE, TYPE, head, zeros
 
 MIB = 1024 * 1024
@@ -42,7 +42,7 @@ class Process:
 
 @asynccontextmanager
 async def started(api: Running, **settings: str) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
-    environ = {"PATH": os.environ["PATH"], **api.environ, "PORT": "0", **settings}
+    environ = {"PATH": os.environ["PATH"], **api.environ, **UNLIMITED, "PORT": "0", **settings}
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.api", env=environ, stdout=asyncio.subprocess.PIPE)
     try:
         running = Process(process)
@@ -77,13 +77,13 @@ async def test_each_request_is_one_json_line_without_its_query(api: Running) -> 
     async with started(api) as (process, http):
         await http.get("/nothing?token=s3cret", headers={"x-request-id": "req-3"})
         line = await process.logged("request")
-    told = {name: line[name] for name in ("method", "path", "route", "status", "correlation_id", "service", "level")}
+    told = {name: line[name] for name in ("method", "path", "route", "status", "correlationId", "service", "level")}
     assert told == {
         "method": "GET",
         "path": "/nothing",
         "route": "unmatched",
         "status": 404,
-        "correlation_id": "req-3",
+        "correlationId": "req-3",
         "service": "api",
         "level": "info",
     }

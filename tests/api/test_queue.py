@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from libs.common.domain.events import StageName
-from services.api.queue import Pace, Queue, waiting, working
+from services.api.queue import NEAR, Pace, Queue, waiting, working
 from services.api.views import Outlook
 from tests.api.conftest import Running
 from tests.api.test_jobs import created
@@ -17,7 +17,13 @@ async def position(api: Running, job_id: str) -> int:
     return int((await api.http.get(f"/api/jobs/{job_id}")).json()["job"]["queuePosition"])
 
 
+async def nobody_waits(api: Running) -> None:
+    """Other tests' jobs wait for ever, and far places are not told exactly."""
+    await api.to.pool.execute("DELETE FROM job_list WHERE status = 'queued'")
+
+
 async def test_a_job_waits_behind_those_that_came_before_and_those_that_go_first(api: Running) -> None:
+    await nobody_waits(api)
     first, second, bulk = [(await created(api, priority=lane)).json()["job"]["id"] for lane in ("normal", "normal", "bulk")]
     places = [await position(api, job_id) for job_id in (first, second, bulk)]
     assert places == sorted(places)
@@ -25,6 +31,17 @@ async def test_a_job_waits_behind_those_that_came_before_and_those_that_go_first
     assert places[2] > places[1]
     (await created(api, priority="fast")).raise_for_status()
     assert [await position(api, job_id) for job_id in (first, second)] == [places[0] + 1, places[1] + 1]
+
+
+async def test_a_far_place_is_told_to_the_hundred_without_counting_all_before_it(api: Running) -> None:
+    """In a lane of its own, before all others."""
+    began, row = datetime(2020, 1, 1, tzinfo=UTC), "INSERT INTO job_list SELECT gen_random_uuid(), 'line', '', NULL, 'upload', -1, 'queued'"
+    times = "$1::timestamptz + n * interval '1 s', NULL, NULL, 1 FROM generate_series(0, 2999) AS n"
+    await api.to.pool.execute(f"{row}, {times}", began)
+    queue = Queue((await statements(api)).sql)
+    places = [await queue._before((-1, began + timedelta(seconds=n), UUID(int=0))) for n in (0, NEAR - 1, NEAR, 999, 1000, 2555)]
+    await api.to.pool.execute("DELETE FROM job_list WHERE tenant = 'line'")
+    assert places == [0, NEAR - 1, NEAR, 900, 1000, 2500]
 
 
 async def test_a_job_at_work_has_no_place(api: Running) -> None:

@@ -92,14 +92,15 @@ async def test_an_unknown_job_is_neither_retried_nor_deleted(api: Running) -> No
 
 @pytest.mark.parametrize("events", [(requested(),), (requested(), started(StageName.RESOLVER)), FULL])
 async def test_a_deleted_job_is_gone_at_once_and_its_files_with_the_next_cleaning(api: Running, events: tuple[AnyEvent, ...]) -> None:
-    job_id = await api.knows(*history(*events))
+    attempts = [started(StageName.CLIPPER, number) for number in (1, 2)]  # after which S3 is asked for what no event names
+    job_id = await api.knows(*history(*events, *attempts))
     key = f"results/{job_id}/clip.mp4"
     await api.to.objects.results.put(key, b"clip", "video/mp4")
     answer = await api.http.delete(f"/api/jobs/{job_id}/result")
     assert (answer.status_code, answer.json()["id"]) == (202, str(job_id))
     assert code_of(await api.http.get(f"/api/jobs/{job_id}"))[:2] == (410, "GONE")
     assert code_of(await api.http.delete(f"/api/jobs/{job_id}/result"))[:2] == (410, "GONE")
-    await Retention(api.to.store, api.to.objects, load(JanitorSettings, api.environ)).clean_batch()
+    await Retention(api.to.store, api.to.objects, load(JanitorSettings, api.environ)).clean_up()
     assert await api.to.objects.results.head(key) is None
     assert [one.event for one in await api.to.store.history(job_id)] == [JobExpired()]
 
@@ -159,10 +160,11 @@ async def test_a_retry_counts_against_who_asked_for_it(capped: Running) -> None:
     await ReadModel(capped.to.pool, capped.to.store, nobody).project(jobs)
     assert [(await retry(capped, job_id)).status_code for job_id in jobs] == [202, 202, 202, 429]
     assert (await created(capped)).status_code == 429
-    clients = await capped.to.pool.fetch("SELECT client, status FROM job_list WHERE job_id = ANY($1)", jobs)
+    listed = "SELECT job_id, client, status FROM job_list WHERE job_id = ANY($1) ORDER BY job_id"
+    clients = await capped.to.pool.fetch(listed, jobs)
     assert [row["client"] for row in clients if row["status"] == "failed"] == ["somebody else"]
     await ReadModel(capped.to.pool, capped.to.store, nobody).project(jobs)
-    assert await capped.to.pool.fetch("SELECT client, status FROM job_list WHERE job_id = ANY($1)", jobs) == clients
+    assert await capped.to.pool.fetch(listed, jobs) == clients
 
 
 async def test_a_client_whose_place_is_held_elsewhere_holds_up_no_other(capped: Running) -> None:

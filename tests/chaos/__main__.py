@@ -21,10 +21,10 @@ from pathlib import Path
 import structlog
 
 from libs.common.domain.events import encode
-from tests.chaos import beside, kills, matrix, outages, poison, soak
+from tests.chaos import beside, kills, matrix, outages, poison, soak, upgrade, versions
 from tests.chaos.checker import Finding, judged
 from tests.chaos.evidence import gathered
-from tests.chaos.system import System, running
+from tests.chaos.system import REPLICAS, System, running
 from tests.chaos.table import Case, TableRow, rows_of, table
 from tools.setup import ROOT
 
@@ -41,6 +41,8 @@ class Run:
     outage: float
     soak: float
     folder: Path
+    earlier: str | None = None
+    """The commit to upgrade from."""
 
     @property
     def chance(self) -> random.Random:
@@ -86,12 +88,17 @@ async def _soak(system: System, run: Run) -> list[Case]:
     return [await soak.soak(system, run.chance, run.soak)]
 
 
+async def _upgrade(system: System, run: Run) -> list[Case]:
+    return await upgrade.upgraded(system, run.chance, run.folder / "earlier", 1.5 if run.quick else 3.0)
+
+
 SECTIONS: dict[str, tuple[Section, dict[str, str]]] = {
     "matrix": (_matrix, {"RETENTION_EVERY_SEC": "1"}),
     "kills": (_kills, {}),
     "outages": (_outages, {}),
     "poison": (_poison, {"QUEUE_MAX_DELIVER": "5"}),
     "soak": (_soak, {}),
+    "upgrade": (_upgrade, {"RETENTION_EVERY_SEC": "1"}),
 }
 """On a system of its own each, with these settings."""
 NAMES = ("beside", *SECTIONS)
@@ -142,7 +149,7 @@ async def section(name: str, run: Run) -> list[TableRow]:
 
 async def _struck(name: str, run: Run, home: Path) -> list[TableRow]:
     strike, overrides = SECTIONS[name]
-    async with running(home, **overrides) as system:
+    async with running(home, *_of_version(name, run), **overrides) as system:
         cases = await strike(system, run)
         await system.until_over()
         finding = judged(await gathered(system, looked_at=12 if run.quick else 40, seed=run.seed))
@@ -152,6 +159,15 @@ async def _struck(name: str, run: Run, home: Path) -> list[TableRow]:
         left = system.leavings[1]
         say(f"  scratch folders left by kill -9: {left}; sounds transcribed: {len(calls)}, requests beyond that: {again}")
         return rows_of(cases, finding, f"{name}: the rest")
+
+
+def _of_version(name: str, run: Run) -> tuple[Path, dict[str, int]]:
+    """The code and the replicas to begin with."""
+    if name != "upgrade":
+        return ROOT, REPLICAS
+    earlier = run.folder / "earlier"
+    say(f"  from {versions.taken_out(run.earlier or versions.before_the_last_migration(), earlier)}")
+    return earlier, upgrade.REPLICAS
 
 
 async def _keep_histories(system: System, finding: Finding, home: Path) -> None:
@@ -179,12 +195,15 @@ def _asked(arguments: list[str]) -> Run:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of everything that is drawn")
     parser.add_argument("--quick", action="store_true", help="a few minutes: some of everything")
     parser.add_argument("--only", action="append", choices=NAMES, default=[], help="a section; may be repeated")
+    parser.add_argument("--from", dest="earlier", help="the commit to upgrade from (that before the last migration)")
     parser.add_argument("--outage", type=float, help="seconds that a server is away (60; quick: 6)")
     parser.add_argument("--soak", type=float, help="seconds of the soak (900; quick: 30)")
     asked = parser.parse_args(arguments)
     outage = asked.outage or (6 if asked.quick else 60)
     lasting = asked.soak or (30 if asked.quick else 900)
-    return Run(asked.seed, asked.quick, frozenset(asked.only), outage, lasting, Path(tempfile.mkdtemp(prefix="clipstream-chaos-")))
+    return Run(
+        asked.seed, asked.quick, frozenset(asked.only), outage, lasting, Path(tempfile.mkdtemp(prefix="clipstream-chaos-")), asked.earlier
+    )
 
 
 def main() -> None:

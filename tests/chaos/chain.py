@@ -22,7 +22,8 @@ from libs.common.runtime.context import Context
 from libs.common.runtime.embedded import embedded_servers
 from libs.common.runtime.event_store import PostgresEventStore, open_event_store
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import JetStreamBus, Lane
+from libs.common.runtime.jetstream import JetStreamBus
+from libs.common.runtime.lane import Lane
 from libs.common.runtime.pull import run_stage
 from libs.common.runtime.settings import CommonSettings, Secret
 from libs.common.runtime.world import Stage, World

@@ -148,7 +148,7 @@ def _left_over(evidence: Evidence, histories: Mapping[UUID, list[Row]], jobs: Ma
         yield Problem("stuck", None, f"still in CLIPS: {message}")
     for text in (*evidence.orphans, *evidence.untidy, *evidence.uploads):
         yield Problem("orphan", None, text)
-    named = {key for job in jobs.values() for key in _named(job)}
+    named = {key for job in jobs.values() for key in (*_named(job), job.edited_key) if key}
     for key in evidence.objects:
         if why := _orphaned(key, evidence, named, jobs):
             yield Problem("orphan", None, f"{key}: {why}")

@@ -13,12 +13,13 @@ import aiohttp
 import av
 
 from libs.common.domain.job import Job
-from libs.common.domain.subjects import CLIPS, DLQ
+from libs.common.domain.subjects import CLIPS, DLQ, canary
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import CommonSettings, load
 from libs.common.runtime.source_cache import open_source_cache
 from libs.common.runtime.stored_messages import StoredMessages
+from services.janitor.report import Report
 from services.janitor.settings import JanitorSettings
 from services.janitor.source_cache import ORPHANED_AFTER, Eviction
 from tests.chaos.checker import Evidence, Letter
@@ -41,7 +42,11 @@ async def gathered(system: System, *, looked_at: int = 12, seed: int = 0) -> Evi
             expected=system.submissions.expected,
             accepted=system.submissions.accepted,
             rows=rows,
-            queued=[f"{found.subject} {found.headers.get('Clip-Job-Id')}" async for found in StoredMessages(bus, CLIPS).walk(">")],
+            queued=[
+                f"{found.subject} {found.headers.get('Clip-Job-Id')}"
+                async for found in StoredMessages(bus, CLIPS).walk(">")
+                if found.subject != canary(CLIPS)
+            ],
             letters=[letter async for letter in _letters(bus)],
             objects={found.key: found.size for bucket in (objects.sources, objects.results) async for found in bucket.list("")},
             cached=frozenset(row["object_key"] for row in await system.sql("SELECT object_key FROM source_fetches") if row["object_key"]),
@@ -68,7 +73,12 @@ async def _sweep(system: System, objects: ObjectStore) -> None:
     """What a killed resolver had fetched and not yet named is the janitor's to delete, an hour later: this is that look of its."""
     settings = load(JanitorSettings, system.environ)
     async with open_source_cache(settings.database_url.reveal(), holder="chaos", connections=1) as cache:
-        await Eviction(cache, objects.sources, settings, now=lambda: datetime.now(UTC) + 2 * ORPHANED_AFTER).clean_orphans()
+        later = datetime.now(UTC) + 2 * ORPHANED_AFTER
+        await Eviction(cache, objects.sources, settings, _is_ours, now=lambda: later).clean_orphans(Report())
+
+
+async def _is_ours() -> bool:
+    return True
 
 
 async def _letters(bus: JetStreamBus) -> AsyncIterator[Letter]:

@@ -28,6 +28,12 @@ class Exit:
     scratch: Path
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True)
 class Replica:
     """One place for a process of a service. Every process of it has a scratch folder of its own, so that its leavings are known."""
@@ -42,6 +48,11 @@ class Replica:
     process: asyncio.subprocess.Process | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ends: bool = False
+    code: str = "code"
+    """The folder of the version that its next process runs."""
+    ran: dict[int, str] = field(default_factory=dict)
+    """That folder, by the id of each process so far."""
+    may_start: asyncio.Event = field(default_factory=_set)
 
     @property
     def log(self) -> Path:
@@ -59,7 +70,9 @@ class Replica:
     async def keep_running(self) -> None:
         """Until `end`."""
         while not self.ends:
+            await self.may_start.wait()
             process = self.process = await self._spawn()
+            self.ran[process.pid] = self.code
             code = await process.wait()
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its session only; what has a group of its own must end by itself
@@ -75,7 +88,7 @@ class Replica:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", f"services.{self.service}"),
-                cwd=self.folder / "code",
+                cwd=self.folder / self.code,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -80,8 +80,11 @@ class Soak:
             file = self.system.arm(f"clipper.handling@{job_id}", FATAL)
             await asyncio.sleep(3 + wait)
             file.unlink(missing_ok=True)
-            # NATS may be away just then, or the job not have failed.
-            await asyncio.gather(put_back(self.system, job_id), put_back_raw(self.system, job_id), return_exceptions=True)
+            await self.put_back(job_id)
+
+    async def put_back(self, job_id: UUID) -> None:
+        """NATS may be away just then, or the job not have failed."""
+        await asyncio.gather(put_back(self.system, job_id), put_back_raw(self.system, job_id), return_exceptions=True)
 
     async def strike_until(self, end: float) -> None:
         while (left := end - time.monotonic()) > 0:

@@ -75,7 +75,7 @@ class Submissions:
         """No two numbers near each other ask for the same range."""
         frames = RATE + number // 8 % LENGTHS
         begin = number % 8
-        fields = {"start": begin, "end": begin + frames / RATE, "metadata": {"n": str(number)}}
+        fields = {"start": begin, "end": round(begin + frames / RATE, 3), "metadata": {"n": str(number)}}
         upload = {"sourceType": "upload", "uploadKey": self.sources.small}
         cut = Expected(kind=kind, frames=frames)
         match kind:

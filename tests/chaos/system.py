@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ from tools.setup import ROOT
 
 POLL = 0.1
 ACK_WAIT = 2.0
+MIGRATIONS = Path("libs", "common", "migrations")
 REPLICAS = {"api": 1, "resolver": 2, "clipper": 2, "asr": 2, "janitor": 2}
 SCALED = {
     "RATE_LIMIT_MAX": "0",
@@ -188,8 +189,8 @@ async def _unsaid(_: Exception) -> None:
 
 
 @asynccontextmanager
-async def running(home: Path, **overrides: str) -> AsyncIterator[System]:
-    """Ready, its sources uploaded. On leaving everything ends."""
+async def running(home: Path, tree: Path = ROOT, numbers: Mapping[str, int] = REPLICAS, /, **overrides: str) -> AsyncIterator[System]:
+    """Of the code in `tree`: ready, its sources uploaded. On leaving everything ends."""
     bystanders = frozenset(children(os.getpid()))
     async with AsyncExitStack() as stack:
         stack.enter_context(adopting())
@@ -201,11 +202,11 @@ async def running(home: Path, **overrides: str) -> AsyncIterator[System]:
         films.mkdir()
         site = await stack.enter_async_context(open_site(films))
         environ = _environ(home, servers.variables, up.url, site.port) | overrides
-        await migrate(Plan(home, environ).migrations, environ)
-        await _bootstrap(Plan(home, environ), environ)
-        for part in ("libs", "services"):  # one code from the first process to the last, whatever is edited meanwhile
-            shutil.copytree(ROOT / part, home / "code" / part, ignore=shutil.ignore_patterns("__pycache__"))
-        replicas = _replicas(home, environ, claims)
+        plan = Plan(home, environ, migrations=tree / MIGRATIONS, root=tree)
+        await migrate(plan.migrations, environ)
+        await _bootstrap(plan, environ)
+        copied(tree, home / "code")
+        replicas = _replicas(home, environ, claims, numbers)
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{replicas[0].port}"))
         system = System(home, environ, servers, replicas, up, http, bystanders)
         system.faults.mkdir()
@@ -215,15 +216,21 @@ async def running(home: Path, **overrides: str) -> AsyncIterator[System]:
         yield system
 
 
+def copied(tree: Path, folder: Path) -> None:
+    """One code from the first process to the last, whatever is edited meanwhile."""
+    for part in ("libs", "services"):
+        shutil.copytree(tree / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def _environ(home: Path, variables: dict[str, str], asr_url: str, site_port: int) -> dict[str, str]:
     asr = {"ASR_PROVIDER": "groq", "GROQ_API_KEY": "chaos", "ASR_BASE_URL": asr_url, "ASR_REQUEST_TIMEOUT_MS": "5000"}
     own = {"FAULT_POINTS_DIR": str(home / "faults"), "S3_PUBLIC_ENDPOINT_URL": variables["S3_ENDPOINT_URL"]}
     return service_environ(Plan(home, {**os.environ, **allowing(site_port), **SCALED, **asr, **own}), variables)
 
 
-def _replicas(home: Path, environ: dict[str, str], claims: PortClaims) -> list[Replica]:
+def _replicas(home: Path, environ: dict[str, str], claims: PortClaims, numbers: Mapping[str, int]) -> list[Replica]:
     made = []
-    for service, number in REPLICAS.items():
+    for service, number in numbers.items():
         for n in range(1, number + 1):
             port = claims.claim_any()
             own = {"PORT" if service == "api" else "HEALTH_PORT": str(port)}

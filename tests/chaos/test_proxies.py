@@ -167,7 +167,7 @@ async def test_a_cut_around_the_commit_loses_the_event_or_only_the_news_of_it(ow
         stored = [opening] if proxy.counts["after"] else []
         assert proxy.counts["after"] + proxy.counts["before"] == 1
         assert await store.history(opening.job_id) == stored
-        assert await store.append(opening) == opening
+        assert (await store.append(opening)).envelope == opening
         assert await store.history(opening.job_id) == [opening]
 
 

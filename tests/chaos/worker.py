@@ -16,9 +16,9 @@ from libs.common.domain.events import Answer, SourceReady, StageName
 from libs.common.runtime.context import Context
 from libs.common.runtime.event_store import open_event_store
 from libs.common.runtime.health import Health
+from libs.common.runtime.logs import set_up_logs
 from libs.common.runtime.service import stop_signal
 from libs.common.runtime.settings import CommonSettings, from_environment
-from libs.common.runtime.telemetry import set_up_logs
 from libs.common.runtime.world import World
 from tests.chaos.chain import Handler, answer_of, at_work
 from tests.runtime.own_nats import connected_bus

@@ -15,6 +15,7 @@ from libs.common.runtime.process import Limits
 from libs.common.runtime.warm_process import Warm
 from services.clipper.handler import cut_clip
 from services.clipper.rendering import seconds_done
+from services.clipper.turns import Turns
 from tests import media
 from tests.builders import ready, requested
 from tests.clipper.running import Clipper
@@ -113,12 +114,12 @@ def running_in(folder: Path) -> list[str]:
 async def test_encodes_wait_for_a_place_and_copies_do_not(clipper: Clipper, plain: Path):
     event = ready(source_key=await clipper.stored(plain))
     async with clipper.context(requested(start=4.0, end=8.0)) as copying, clipper.context(requested(start=4.1, end=8.0)) as encoding:
-        taken = asyncio.Semaphore(0)
-        blocked = asyncio.create_task(cut_clip(event, replace(encoding, tools=replace(encoding.tools, encodes=taken))))
-        copied = await cut_clip(event, replace(copying, tools=replace(copying.tools, encodes=taken)))
-        assert copied.cut_path == "copy"
-        assert not blocked.done()
-        taken.release()
+        taken = Turns(1)
+        async with taken.turn(0.0):
+            blocked = asyncio.create_task(cut_clip(event, replace(encoding, tools=replace(encoding.tools, encodes=taken))))
+            copied = await cut_clip(event, replace(copying, tools=replace(copying.tools, encodes=taken)))
+            assert copied.cut_path == "copy"
+            assert not blocked.done()
         assert (await blocked).cut_path == "smart"
 
 

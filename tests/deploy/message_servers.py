@@ -60,6 +60,7 @@ def _server(folder: Path, ports: tuple[int, int, int], routes: str, certificate:
     environ = {
         "NATS_SERVER_NAME": folder.name,
         "NATS_LISTEN": f'"127.0.0.1:{client}"',
+        "NATS_CLIENT_ADVERTISE": f'"localhost:{client}"',
         "NATS_MONITOR_LISTEN": f'"127.0.0.1:{monitor}"',
         "NATS_STORE_DIR": json.dumps(str(folder / "data")),
         "NATS_TLS_CERTIFICATE": json.dumps(str(certificate)),
@@ -85,8 +86,9 @@ def certified(home: Path) -> Path:
     """One certificate for all: its own authority, of servers and of the routes between them."""
     certificate = home / "certificate.pem"
     made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    paths = ["-subj", "/CN=nats", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(home / "key.pem"), "-out", str(certificate)]
-    subprocess.run([*made.split(), *paths], check=True, capture_output=True)
+    names = ["-subj", "/CN=nats", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    paths = ["-keyout", str(home / "key.pem"), "-out", str(certificate)]
+    subprocess.run([*made.split(), *names, *paths], check=True, capture_output=True)
     return certificate
 
 

@@ -15,7 +15,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "job_events": {"api": "SI", "resolver": "SI", "clipper": "SI", "asr": "SI", "janitor": "SID"},
     "job_index": {"api": "SIU", "resolver": "SIu", "clipper": "SIu", "asr": "SIu", "janitor": "SIUD"},
     "source_fetches": {"resolver": "SIUD", "asr": "SIUD", "janitor": "SD"},
-    "job_list": {"api": "SIUD"},
+    "job_list": {"api": "SIUD", "janitor": "S"},
     "read_model_place": {"api": "SIUD"},
     "idempotency_keys": {"api": "SIUD"},
     "api_keys": {"api": "SIU"},
@@ -23,6 +23,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "webhook_secrets": {"api": "SIUD"},
     "webhook_deliveries": {"api": "SIUD"},
     "uploads": {"api": "SIUD", "janitor": "SD"},
+    "leases": {"api": "SIUD", "janitor": "SIUD"},
     "schema_migrations": {},
 }
 """By table, then by service; a small letter: of some columns only. A new table needs a line here,

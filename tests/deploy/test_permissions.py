@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+import aiohttp
 import nats
 import pytest
 from nats.aio.client import Client
@@ -13,7 +14,7 @@ from nats.aio.client import Client
 from libs.common.domain.dead_letters import DISCARD, LIST, REPLAY, SHOW
 from libs.common.domain.events import SUBJECTS, Priority, StageName
 from libs.common.domain.probing import SUBJECT as PROBE
-from libs.common.domain.subjects import CLIPS, durable, subject_for
+from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, canary, durable, subject_for
 from libs.common.domain.worker_reports import subject_of
 from libs.common.runtime import streams
 from tests.deploy.database import SERVICES
@@ -36,6 +37,7 @@ def durables(stages: Iterable[StageName]) -> set[str]:
 
 WORK = {subject for event in SUBJECTS.values() for subject in lanes(event)}
 CONSUMERS = durables(StageName)
+CANARIES = {canary(CLIPS), canary(DLQ)}
 
 
 def looks(api: str) -> set[str]:
@@ -68,6 +70,7 @@ MAY_SAY: dict[str, set[str]] = {
         *looks(TRUSTED),
         *WORK,
         *(f"dlq.{subject}" for subject in WORK),
+        *CANARIES,
         f"{TRUSTED}.CONSUMER.LIST.{CLIPS}",
         *(f"{TRUSTED}.STREAM.MSG.{verb}.{stream}" for verb in ("GET", "DELETE") for stream in STREAMS),
         *(f"_INBOX_{asker}.1" for asker in ("api", "operator")),
@@ -89,6 +92,8 @@ STREAM_VERBS = [
 CONSUMER_VERBS = ["INFO", "DELETE", "PAUSE", "RESET", "UNPIN", "LEADER.STEPDOWN", "CREATE", "DURABLE.CREATE", "MSG.NEXT"]
 SAID = {
     *WORK,
+    *CANARIES,
+    canary(ADVISORIES),
     *(f"dlq.{subject}" for subject in WORK),
     *map(subject_of, StageName),
     *{PROBE, LIST, SHOW, REPLAY, DISCARD, "$SRV.PING", "$SYS.REQ.SERVER.PING", "anything"},
@@ -182,6 +187,15 @@ async def test_nobody_gets_in_without_a_password_or_without_tls(servers_of_messa
     for url in ("tls://{}", "tls://asr:wrong@{}", "tls://nobody:of-the-tests@{}"):
         with pytest.raises(nats.errors.Error):
             await nats.connect(url.format(servers_of_messages.addresses[0]), tls=servers_of_messages.trust, allow_reconnect=False)
+
+
+async def test_whom_clients_and_keda_are_told_of_are_the_names_that_the_servers_were_given(servers_of_messages: MessageServers):
+    """KEDA asks each of these on the monitoring port; of addresses, a restart would leave dead ones in every client."""
+    names = {f"localhost:{address.rpartition(':')[2]}" for address in servers_of_messages.addresses}
+    async with aiohttp.ClientSession() as http:
+        for monitor in servers_of_messages.monitors:
+            async with http.get(f"{monitor}/varz") as answer:
+                assert set((await answer.json())["connect_urls"]) == names
 
 
 @pytest.mark.parametrize("user", ["resolver", "clipper", "asr"])

@@ -185,7 +185,7 @@ async def test_the_api_asks_the_resolver_what_a_source_holds(production: Product
 async def test_nothing_that_a_service_needs_was_refused(production: Production):
     """After the jobs above, and sweeps of the janitor every second."""
     async with asyncio.timeout(30):
-        while await production.count("lease") < LEASES or await production.count("consumers_info") < ROUNDS:
+        while await production.count("take") < LEASES or await production.count("consumers_info") < ROUNDS:
             await asyncio.sleep(0.1)
     log = production.log.read_text()
     refused = [line for line in log.splitlines() if "permission" in line.lower() or "complains" in line or "task broke" in line]

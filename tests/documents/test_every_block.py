@@ -24,6 +24,8 @@ TESTED = {
     "docs/client.md": "tests/clients/client/test_document.py",
     "docs/command-line.md": "tests/clients/cli/test_page.py",
     "docs/events.md": "tests/documents/test_pages.py",
+    "docs/kubernetes.md": "tests/deploy/test_kubernetes_page.py",
+    "docs/logs.md": "tests/runtime/test_logs_page.py",
     "docs/quick-start.md": "tests/documents/test_pages.py",
     "docs/recipes.md": "tests/documents/test_pages.py",
     "docs/runbook.md": "tests/janitor/test_runbook.py",
@@ -35,6 +37,9 @@ TESTED = {
 """Where the blocks of a document are run: that file takes all of them, or all of a language."""
 UNTESTED = {
     ("docs/client.md", "$ pip install"): "done by test_the_package_installs_and_runs_the_example, into an environment of its own",
+    ("docs/containers.md", "sh deploy/compose/new-env.sh"): "needs a container engine; tests/deploy holds the files that it reads",
+    ("docs/containers.md", "docker build"): "the same",
+    ("docs/containers.md", "docker compose"): "the same",
     ("docs/events.md", "const stream"): "JavaScript of a page: the web tool's own is tested in a browser",
     ("docs/uploads.md", "await fetch"): "the same",
     ("docs/job-states.md", "stage.started"): "a drawing",
@@ -42,6 +47,7 @@ UNTESTED = {
     ("docs/performance.md", "make bench-sources"): "takes six minutes; its targets are checked to be there",
     ("docs/runbook.md", "Clipstream refuses"): "what a service prints in production",
     ("docs/sources.md", "make lock"): "writes new lock files; its targets are checked to be there",
+    ("docs/tracing.md", "api POST"): "a trace, as tests/e2e/test_traces.py sees it",
 }
 """By the document and how the block begins: those that nothing runs, and why."""
 RECIPES = ROOT / "deploy" / "recipes"
@@ -69,8 +75,8 @@ def test_every_block_is_run_by_a_test_or_says_why_not(block: Block) -> None:
 
 @pytest.mark.parametrize("document", documents())
 def test_no_command_wants_a_program_or_an_option_that_a_readers_machine_may_lack(document: str) -> None:
-    """The runbook is for operators, and says at its top that it wants jq."""
-    wanted = r"\bstat -c|%header|--variable|\bsed -i" + ("" if document == "docs/runbook.md" else r"|\bjq\b")
+    """The runbook and the page on logs are for operators, and say that they want jq."""
+    wanted = r"\bstat -c|%header|--variable|\bsed -i" + ("" if document in {"docs/runbook.md", "docs/logs.md"} else r"|\bjq\b")
     assert not [block for block in blocks_of(document) if re.search(wanted, block.text)]
     assert not re.search(wanted, (RECIPES / "nightly-clip.sh").read_text())
 

@@ -65,7 +65,8 @@ async def test_near_segments_are_a_clip_each_for_one_visit_of_the_site(system: S
         assert numbers_in(await clip_of(system, job["id"], tmp_path / f"{number}.mp4")) == numbers(wanted)
     together = asked_of(site)
     assert any(".m3u8" in what for what in together)
-    assert together.keys() == alone.keys()
+    ahead = {what for what in {*together, *alone} if "index2.m4s" in what}  # the piece behind the range: asked for ahead, if there is time
+    assert together.keys() ^ alone.keys() <= ahead
     assert {what: together[what] for what in together if ".m3u8" in what} == {what: alone[what] for what in alone if ".m3u8" in what}
 
 

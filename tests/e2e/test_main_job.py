@@ -222,7 +222,7 @@ async def test_the_streams_and_consumers_stand_as_in_the_contract(js: JetStreamC
     consumers = {c.name: c.config for c in await js.consumers_info("CLIPS")}
     assert set(consumers) == {f"{stage}{lane}" for stage in ("resolver", "clipper", "asr", "burner") for lane in ("", "-fast", "-bulk")}
     assert {(c.ack_wait, c.max_deliver, c.ack_policy) for c in consumers.values()} == {(30, 20, "explicit")}
-    assert (await js.stream_info("DLQ")).config.subjects == ["dlq.>"]
+    assert (await js.stream_info("DLQ")).config.subjects == ["dlq.>", "canary.dlq"]
     assert (await js.stream_info("ADVISORIES")).config.retention == "limits"
 
 

@@ -84,6 +84,7 @@ async def seen(system: System, job_id: str) -> dict[str, Any] | None:
 async def dead_letters(system: System) -> int:
     client = await nats.connect(system.stack.environ["NATS_URL"])
     try:
-        return int((await client.jetstream().stream_info("DLQ")).state.messages)
+        letters = (await client.jetstream().stream_info("DLQ", subjects_filter="dlq.>")).state.subjects
+        return sum((letters or {}).values())
     finally:
         await client.close()

@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pytest
 
+from libs.common.domain.subjects import CLIPS
 from libs.common.runtime import streams
 from libs.common.runtime.embedded import LocalServers, embedded_servers
+from libs.common.runtime.object_store import open_object_store
 from libs.common.runtime.service import Connections, connections
 from libs.common.runtime.settings import load
 from services.janitor.dlq_service import serve_dead_letters
@@ -37,11 +42,10 @@ class World:
         return self.c.objects
 
 
-@pytest.fixture
-async def world(servers: dict[str, str], tmp_path: Path) -> AsyncIterator[World]:
-    await _emptied(servers["DATABASE_URL"])
+@asynccontextmanager
+async def opened(servers: dict[str, str], folder: Path) -> AsyncIterator[World]:
     shared = {name: value for name, value in servers.items() if name != "NATS_URL"}
-    async with embedded_servers(tmp_path, shared) as own:
+    async with embedded_servers(folder, shared) as own:
         settings = load(JanitorSettings, own.variables)
         async with connections(settings, "tests") as c:
             await c.objects.ensure_buckets()
@@ -49,6 +53,46 @@ async def world(servers: dict[str, str], tmp_path: Path) -> AsyncIterator[World]
                 await asyncio.sleep(0.01)
             await streams.ensure(c.bus.js, replicas=1)
             yield World(c, settings, own)
+
+
+@pytest.fixture
+async def world(servers: dict[str, str], tmp_path: Path) -> AsyncIterator[World]:
+    await _emptied(servers["DATABASE_URL"])
+    async with opened(servers, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+async def lasting(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One NATS server for a module's tests."""
+    async with opened(servers, tmp_path_factory.mktemp("lasting")) as world:
+        yield world
+
+
+@pytest.fixture
+async def emptied(lasting: World, servers: dict[str, str]) -> World:
+    """The lasting world without a job: for what needs no NATS server of its own."""
+    await _emptied(servers["DATABASE_URL"])
+    return lasting
+
+
+@pytest.fixture
+async def own(lasting: World, servers: dict[str, str]) -> AsyncIterator[World]:
+    """The lasting world emptied, with buckets of its own: for what looks through all the storage."""
+    await _emptied(servers["DATABASE_URL"])
+    await lasting.bus.js.purge_stream(CLIPS)
+    async with own_buckets(lasting) as own:
+        yield own
+
+
+@asynccontextmanager
+async def own_buckets(world: World) -> AsyncIterator[World]:
+    """The world with empty buckets, whose every object is old enough at once."""
+    names = {"s3_sources_bucket": f"sources-{uuid4()}", "s3_results_bucket": f"results-{uuid4()}"}
+    settings = msgspec.structs.replace(world.settings, **names, orphans_grace_hours=1e-9, cleanup_pause_ms=1)
+    async with open_object_store(settings) as objects:
+        await objects.ensure_buckets()
+        yield replace(world, c=replace(world.c, objects=objects), settings=settings)
 
 
 @pytest.fixture
@@ -66,6 +110,6 @@ async def served(world: World) -> AsyncIterator[World]:
 async def _emptied(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("TRUNCATE job_events, job_index")
+        await connection.execute("TRUNCATE job_events, job_index, leases")
     finally:
         await connection.close()

@@ -11,8 +11,9 @@ import msgspec
 from libs.common.domain.events import SUBJECTS, AnyEvent, Envelope, JobFailed, StageName, encode, type_of
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
-from libs.common.domain.subjects import CLIPS, DLQ, headers_of, subject_for
-from libs.common.runtime.jetstream import JetStreamBus, Lane
+from libs.common.domain.subjects import CLIPS, DLQ, canary, headers_of, subject_for
+from libs.common.runtime.jetstream import JetStreamBus
+from libs.common.runtime.lane import Lane
 from libs.common.runtime.stored_messages import StoredMessage, StoredMessages
 from tests.builders import envelope, ready, requested, started
 from tests.fakes import MemoryDelivery
@@ -25,7 +26,7 @@ def ago(seconds: float) -> datetime:
 
 async def job_with(world: World, *events: AnyEvent, seconds_ago: float = 120, **fields: Any) -> list[Envelope]:
     """A stored job with these events, the last of them `seconds_ago`; nothing is published."""
-    job_id = uuid4()
+    job_id = fields.pop("job_id", None) or uuid4()
     history = [envelope(event, job_id, at=ago(seconds_ago), **fields) for event in events]
     for each in history:
         await world.store.append(each)
@@ -51,11 +52,12 @@ async def bury(world: World, cause: Envelope, stage: StageName, *, sequence: int
 async def publish_long_ago(world: World, cause: Envelope) -> None:
     """Publish it so that the duplicate window knows nothing of it, as of a message that is older."""
     headers = {name: value for name, value in headers_of(cause).items() if name != "Nats-Msg-Id"}
-    await world.bus.js.publish(subject_for(type_of(cause.event), cause.priority), encode(cause), headers=headers)
+    await world.bus.js.publish(subject_for(type_of(cause.event), cause.priority), encode(cause), timeout=30, headers=headers)
 
 
 async def messages(bus: JetStreamBus, stream: str, subject: str = ">") -> list[StoredMessage]:
-    return [message async for message in StoredMessages(bus, stream).walk(subject)]
+    """But for canaries."""
+    return [message async for message in StoredMessages(bus, stream).walk(subject) if message.subject != canary(stream)]
 
 
 async def letters(world: World) -> list[int]:

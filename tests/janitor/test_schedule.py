@@ -1,7 +1,11 @@
 """One janitor at a time, whoever dies; the queues are measured."""
 
 import asyncio
+import signal
 import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,12 +23,16 @@ from tests.janitor.steps import dead_letter, job_with, lane, until
 
 HOLDER = """
 import asyncio, sys
+from libs.common.domain.failures import Failure
 from libs.common.runtime.event_store import open_event_store
 async def hold():
-    async with open_event_store(sys.argv[1]) as store, store.lease("tests") as ours:
+    async with open_event_store(sys.argv[1], lease_seconds=1) as store, store.lease("tests") as ours:
         print(ours, flush=True)
         await asyncio.sleep(60)
-asyncio.run(hold())
+try:
+    asyncio.run(hold())
+except Failure as failure:
+    print(failure.message, flush=True)
 """
 
 
@@ -55,29 +63,92 @@ async def test_a_sweep_is_left_out_while_another_janitor_is_at_it(servers: dict[
 
     async with open_event_store(servers["DATABASE_URL"]) as one, open_event_store(servers["DATABASE_URL"]) as other:
         async with other.lease("d"):
-            await alone(one, "d", sweep)()
+            await alone(one, "d", sweep, patience=0)()
         assert swept == []
         await alone(one, "d", sweep)()
         assert swept == ["swept"]
 
 
-async def test_a_holder_that_is_killed_gives_its_lease_up(servers: dict[str, str]) -> None:
-    root = Path(__file__).parents[2]
-    holder = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLDER, servers["DATABASE_URL"], cwd=root, stdout=asyncio.subprocess.PIPE
+async def test_a_janitor_s_first_sweep_waits_for_the_lease_of_the_dead_one_that_it_replaces(servers: dict[str, str]) -> None:
+    swept = asyncio.Event()
+
+    async def sweep() -> None:
+        swept.set()
+
+    async with open_event_store(servers["DATABASE_URL"], lease_seconds=1) as store, holder(servers["DATABASE_URL"]) as dead:
+        dead.kill()
+        await alone(store, "tests", sweep, patience=1.1)()
+        assert swept.is_set()
+
+
+@asynccontextmanager
+async def holder(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another process that holds the lease, a second long, and renews it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, url, cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
     )
-    assert holder.stdout is not None
-    assert await holder.stdout.readline() == b"True\n"
+    try:
+        assert await heard(process) == b"True\n"
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def heard(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        return await process.stdout.readline()
+
+
+@pytest.mark.parametrize("silenced", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_a_janitor_takes_over_from_one_that_is_silent(servers: dict[str, str], silenced: signal.Signals) -> None:
+    swept = asyncio.Event()
+
+    async def sweep() -> None:
+        swept.set()
+
+    async with open_event_store(servers["DATABASE_URL"], lease_seconds=1) as store, holder(servers["DATABASE_URL"]) as other:
+
+        async def is_swept() -> bool:
+            await alone(store, "tests", sweep, patience=0)()
+            return swept.is_set()
+
+        assert not await is_swept()
+        other.send_signal(silenced)
+        assert await until(is_swept)
+        if silenced is signal.SIGSTOP:
+            other.send_signal(signal.SIGCONT)
+            assert b"lease was lost" in await heard(other)
+
+
+async def test_a_sweep_is_measured_whether_it_comes_to_its_end_or_not(servers: dict[str, str]) -> None:
+    async def fail() -> None:
+        raise RuntimeError
+
+    async def succeed() -> None:
+        return None
+
     async with open_event_store(servers["DATABASE_URL"]) as store:
+        before = [measures(name) for name in ("count", "failures")]
+        with pytest.raises(RuntimeError):
+            await alone(store, "a test", fail)()
+        assert REGISTRY.get_sample_value("clip_cleanup_last_success_timestamp_seconds", {"sweep": "a_test"}) == 0
+        await alone(store, "a test", succeed)()
+        async with store.lease("a test"):
+            await alone(store, "a test", succeed, patience=0)()
+    assert [measures(name) for name in ("count", "failures")] == [before[0] + 1, before[1] + 1]
+    assert time.time() - measures("success") < 60
 
-        async def is_free() -> bool:
-            async with store.lease("tests") as ours:
-                return ours
 
-        assert not await is_free()
-        holder.kill()
-        await holder.wait()
-        assert await until(is_free)
+def measures(name: str) -> float:
+    names = {
+        "count": "clip_cleanup_seconds_count",
+        "failures": "clip_cleanup_failures_total",
+        "success": "clip_cleanup_last_success_timestamp_seconds",
+    }
+    return REGISTRY.get_sample_value(names[name], {"sweep": "a_test"}) or 0
 
 
 async def test_the_queues_are_measured_by_stage_and_lane(world: World) -> None:

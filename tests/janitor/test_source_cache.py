@@ -13,12 +13,19 @@ from prometheus_client import REGISTRY
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.object_store import Bucket, open_object_store
 from libs.common.runtime.source_cache import Claimed, Fetched, PostgresSourceCache, Section, open_source_cache
+from services.janitor.report import Report
 from services.janitor.source_cache import PREFIX, Eviction, evict_sources
 from tests.janitor.conftest import World
 from tests.janitor.steps import until
+from tests.janitor.storage import is_ours
 
 TEN = Section(10, 20)
 A_JOB_S_OWN = "sources/8c5f6a53-6bb1-4a11-9d0a-1a4c2cf0a1a1/source.mp4"
+
+
+@pytest.fixture
+def world(emptied: World) -> World:
+    return emptied
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def eviction(
 ) -> Eviction:
     """As it acts `after` that time from now."""
     changed = msgspec.structs.replace(world.settings, **{"cleanup_pause_ms": 1} | settings)
-    return Eviction(cache, world.objects.sources, changed, grace, now=lambda: datetime.now(UTC) + after)
+    return Eviction(cache, world.objects.sources, changed, is_ours, grace, now=lambda: datetime.now(UTC) + after)
 
 
 async def keys(bucket: Bucket, prefix: str = PREFIX) -> list[str]:
@@ -140,7 +147,8 @@ async def test_an_object_that_nothing_names_goes_when_it_is_old(world: World, ca
 
 async def test_a_dry_run_deletes_nothing(world: World, cache: PostgresSourceCache) -> None:
     there = sorted([await kept(world, cache, ttl=0), await uploaded(world, uuid4())])
-    await eviction(world, cache, after=timedelta(minutes=61), cleanup_dry_run=True).clean_up()
+    found = await eviction(world, cache, after=timedelta(minutes=61), cleanup_dry_run=True).clean_up()
+    assert found.counts == {"fetched sources": 1, "fetched sources that nothing names": 1}
     assert (await rows(cache), await keys(world.objects.sources)) == (1, there)
 
 
@@ -148,7 +156,7 @@ async def test_a_row_stays_while_its_object_cannot_be_deleted(world: World, cach
     key = await kept(world, cache, ttl=0)
     elsewhere = msgspec.structs.replace(world.settings, s3_sources_bucket="clipstream-of-nobody")
     async with open_object_store(elsewhere) as objects:
-        assert await Eviction(cache, objects.sources, world.settings, grace=0).clean_batch() == 0
+        assert await Eviction(cache, objects.sources, world.settings, is_ours, grace=0).clean_batch(Report()) == 0
     assert await cache.named([key]) == {key}
 
 

@@ -23,6 +23,11 @@ MP4 = "video/mp4"
 HOURS = 3600.0
 
 
+@pytest.fixture
+def world(emptied: World) -> World:
+    return emptied
+
+
 @pytest.fixture(autouse=True)
 async def _empty(world: World) -> None:
     connection = await asyncpg.connect(world.settings.database_url.reveal())
@@ -103,6 +108,15 @@ async def test_a_row_whose_object_is_gone_already_goes(world: World) -> None:
     assert await rows(world) == set()
 
 
+async def test_those_that_jobs_need_hold_up_no_others_behind_them(world: World) -> None:
+    used = [await whole(world, over=hours * HOURS) for hours in (5, 4, 3)]
+    for key in used:
+        await job_with(world, requested(upload_key=key))
+    unused = await whole(world, over=2 * HOURS)
+    found = await sweep(world, cleanup_batch_size=2).clean_up()
+    assert (await rows(world), found.total, await is_there(world, unused)) == ({*used}, 1, False)
+
+
 async def test_more_than_one_batch_holds_all_goes_and_again_is_harmless(world: World) -> None:
     for _ in range(3):
         await whole(world, over=2 * HOURS)
@@ -123,25 +137,34 @@ async def test_an_upload_that_no_row_names_is_aborted_in_both_buckets_when_it_is
 
 async def test_an_upload_outside_our_folders_is_somebody_elses(world: World) -> None:
     sources = world.objects.sources
-    for key in ("backups/monday.tar", "uploads-of-others/a.mp4", "video.mp4"):
+    others = ("backups/monday.tar", "uploads-of-others/a.mp4", "video.mp4", "uploads/monday.tar")
+    for key in others:
         await sources.client_uploads.begin(key, MP4)
     await sweep(world, after=timedelta(hours=26)).clean_up()
-    assert len([each async for each in sources.client_uploads.unfinished()]) == 3
+    assert len([each async for each in sources.client_uploads.unfinished()]) == len(others)
 
 
 async def test_a_dry_run_deletes_nothing(world: World) -> None:
     key, (other, _) = await whole(world, over=2 * HOURS), await begun(world, over=2 * HOURS)
-    await sweep(world, after=timedelta(hours=26), cleanup_dry_run=True).clean_up()
+    found = await sweep(world, after=timedelta(hours=26), cleanup_dry_run=True).clean_up()
+    assert found.counts == {"rows of uploads, complete": 1, "rows of uploads, uploading": 1, "unfinished multipart uploads": 1}
     assert await rows(world) == {key, other}
     assert await is_there(world, key)
     assert [each.key async for each in world.objects.sources.client_uploads.unfinished()] == [other]
+
+
+async def test_two_buckets_that_are_one_are_looked_through_once(world: World) -> None:
+    await world.objects.sources.client_uploads.begin(f"uploads/{uuid4()}/talk.mp4", MP4)
+    one = ObjectStore(world.objects.sources, world.objects.sources, world.objects.region)
+    found = await sweep(world, after=timedelta(hours=26), objects=one, cleanup_dry_run=True).clean_up()
+    assert found.counts == {"unfinished multipart uploads": 1}
 
 
 async def test_a_row_stays_while_s3_keeps_its_object_or_is_away(world: World) -> None:
     key = await whole(world, over=2 * HOURS)
     elsewhere = msgspec.structs.replace(world.settings, s3_sources_bucket="clipstream-of-nobody")
     async with open_object_store(elsewhere) as objects:
-        assert await sweep(world, objects=objects).clean_batch() == 0
+        assert (await sweep(world, objects=objects).clean_up()).total == 0
     away = msgspec.structs.replace(world.settings, s3_endpoint_url="http://127.0.0.1:9", storage_upload_attempts=1)
     async with open_object_store(away) as objects:
         with pytest.raises(Failure, match="reached"):

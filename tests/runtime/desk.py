@@ -26,7 +26,10 @@ Handler = Callable[[SourceReady, Context[Any, Any]], Awaitable[ClipUploaded]]
 class Desk:
     """A stage with its world, and one job whose source is ready."""
 
-    def __init__(self, tmp_path: Path, handle: Handler | None = None, patience: float = 30, **stage: Any) -> None:
+    def __init__(
+        self, tmp_path: Path, handle: Handler | None = None, patience: float = 30, *, subtitles: bool = False, **stage: Any
+    ) -> None:
+        """`subtitles`: a stage behind this one waits for what it answers."""
         self.store, self.bus = MemoryEventStore(), MemoryBus()
         self.postgres = Switch(lambda: Failure(Code.RETRYABLE_ERROR, "away", outage="postgres"))
         settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), scratch_dir=tmp_path, queue_ack_wait_sec=patience)
@@ -43,7 +46,7 @@ class Desk:
         self.handle = handle or self.cut
         given = {"name": CLIPPER, "consumes": SourceReady, "handle": self.counted}
         self.stage: Stage[SourceReady] = Stage(**given | stage)
-        self.events = history(requested(), ready())
+        self.events = history(requested(with_subtitles=subtitles), ready())
         self.store.rows += self.events
 
     async def counted(self, event: SourceReady, ctx: Context[Any, Any]) -> ClipUploaded:

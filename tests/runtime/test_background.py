@@ -1,6 +1,7 @@
 """What goes on for ever: steps are begun again whatever ends them, and after an outage not before what was away answers."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -130,3 +131,38 @@ async def test_tasks_run_while_inside_and_are_over_behind_it_whatever_ended_it()
             assert not over
             raise KeyError
     assert over
+
+
+async def test_a_task_that_did_not_hear_its_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio.wait_for of Python 3.11 loses a cancel that comes in the same moment as what it waits for; nats-py asks by it."""
+    monkeypatch.setattr(background, "TOLD_AGAIN", 0.01)
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asking, heard = asyncio.Event(), asyncio.Event()
+
+    async def ask() -> None:
+        asking.set()
+        await asyncio.wait_for(answer, 60)
+        heard.set()
+        await asyncio.wait_for(asyncio.Event().wait(), 60)
+
+    async with asyncio.timeout(5), running(for_ever("asking", ask, every(60))):
+        await asking.wait()
+        await asyncio.sleep(0)  # until it waits
+        answer.set_result(None)
+    assert heard.is_set() or sys.version_info >= (3, 12)
+
+
+async def test_a_task_has_time_to_end_before_it_is_told_again() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            ended.set()
+
+    async with running(work()):
+        await begun.wait()
+    assert ended.is_set()

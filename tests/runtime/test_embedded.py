@@ -20,6 +20,7 @@ import nats
 import pytest
 from botocore.config import Config
 
+from libs.common.runtime import embedded_postgres
 from libs.common.runtime.embedded import HomeInUse, LocalServers, ServerFailed, embedded_servers, local_servers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -272,6 +273,18 @@ async def test_root_may_keep_its_state_where_nobody_may_look(tmp_path: Path) -> 
         assert Path(f"/proc/{servers.postgres.pid}").stat().st_uid == NOBODY
         await servers.postgres.kill()
         await servers.postgres.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the same")
+async def test_root_may_keep_the_programs_where_nobody_may_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, packages = tmp_path / "closed", (programs := embedded_postgres._bin()).parents[2]
+    closed.mkdir(mode=0o700)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(packages / name, closed / name)
+    monkeypatch.setattr(embedded_postgres, "_bin", lambda: closed / programs.relative_to(packages))
+    async with embedded_servers(tmp_path / "home", NOTHING) as servers:
+        await use_postgres(servers.variables)
+        assert Path(f"/proc/{servers.postgres.pid}/exe").readlink().is_relative_to(closed)
 
 
 async def test_no_file_is_open_or_left_elsewhere(tmp_path: Path) -> None:

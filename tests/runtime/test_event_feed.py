@@ -116,7 +116,7 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 
 async def test_what_was_written_is_read_in_order_and_whole(store: PostgresEventStore, feed: EventFeed) -> None:
     start = await feed.end()
-    events = [await store.append(event) for event in history(requested(metadata={"ä": "☃"}), ready())]
+    events = [(await store.append(event)).envelope for event in history(requested(metadata={"ä": "☃"}), ready())]
     entries = await read(feed, start, 2)
     assert [entry.envelope for entry in entries] == events
     assert [entry.seq for entry in entries] == [1, 2]
@@ -125,7 +125,7 @@ async def test_what_was_written_is_read_in_order_and_whole(store: PostgresEventS
 
 async def test_a_reader_goes_on_behind_any_entry(store: PostgresEventStore, feed: EventFeed) -> None:
     start = await feed.end()
-    job_id = (await store.append(history(requested())[0])).job_id
+    job_id = (await store.append(history(requested())[0])).envelope.job_id
     for n in range(20):
         await store.append(progress(job_id, n / 20))
     entries = await read(feed, start, 21)
@@ -175,7 +175,7 @@ async def test_sixteen_writers_and_a_reader_nothing_missed_nothing_twice_each_jo
 ) -> None:
     """Findings B8 row 21: several writers of each job, so that sequence numbers are fought for, and a reader beside them."""
     start, jobs = await feed.end(), [history(requested())[0] for _ in range(200)]
-    written: list[tuple[UUID, UUID]] = [((await store.append(job)).job_id, job.id) for job in jobs]
+    written: list[tuple[UUID, UUID]] = [((await store.append(job)).envelope.job_id, job.id) for job in jobs]
     chance = random.Random(21)
 
     async def write(count: int) -> None:
@@ -206,7 +206,7 @@ async def test_an_event_that_commits_late_comes_late_and_holds_back_what_is_youn
         late = connection.transaction()
         await late.start()
         await connection.execute(COPIED, uuid4(), uuid4(), job.job_id)
-        younger = await store.append(progress(job.job_id))
+        younger, _ = await store.append(progress(job.job_id))
         batch = await feed.page(start)
         assert (await read(feed, start, 1))[0].envelope == job
         assert younger.id not in {entry.envelope.id for entry in batch.entries}

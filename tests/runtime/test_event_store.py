@@ -1,42 +1,28 @@
 """One conformance suite for the event store, held against the fake and against Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
-from libs.common.domain.event_ids import replay_id
+from libs.common.domain.due import Due
+from libs.common.domain.event_ids import expiry_id, replay_id
 from libs.common.domain.events import Envelope, JobExpired, JobReplayed, StageName, StageProgress, encode
 from libs.common.domain.failures import Failure
+from libs.common.domain.job import fold
 from libs.common.domain.values import Notice
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.event_store import EventStore, PostgresEventStore, open_event_store
-from tests.builders import envelope, history, ready, requested, started, transcribed
-from tests.fakes import NOW, MemoryEventStore, retimed
+from tests.builders import envelope, history, ready, requested, started, transcribed, uploaded
+from tests.fakes import NOW, retimed
 
 NOBODY = UUID(int=0)
 NUMBERED_TWO = """
 INSERT INTO job_events (event_id, job_id, seq, type, at, envelope) VALUES ($1, $2, 2, 'stage.progress', now(), $3::jsonb)
 """
-
-
-BREAK_LEASE = """
-SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
-WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = hashtextextended($1, 0)
-"""
-
-
-@pytest.fixture(params=["memory", "postgres"])
-async def store(request: pytest.FixtureRequest, servers: dict[str, str]) -> AsyncIterator[EventStore]:
-    if request.param == "memory":
-        yield MemoryEventStore()
-        return
-    async with open_event_store(servers["DATABASE_URL"]) as postgres:
-        yield postgres
 
 
 async def written(store: EventStore, events: list[Envelope]) -> UUID:
@@ -60,7 +46,7 @@ async def test_the_first_event_of_an_id_stands_and_is_returned_to_the_second(sto
     await written(store, [opening, first])
     second = envelope(ready(size=2), opening.job_id)
     assert second.id == first.id
-    assert await store.append(second) == first
+    assert await store.append(second) == (first, 2)
     assert await store.history(opening.job_id) == [opening, first]
 
 
@@ -69,7 +55,7 @@ async def test_one_event_appended_by_many_at_once_is_one_row(store: EventStore) 
     await store.append(opening)
     answers = [envelope(ready(size=n), opening.job_id) for n in range(100)]
     stood = await asyncio.gather(*(store.append(answer) for answer in answers))
-    assert len({s.event.size for s in stood}) == 1  # type: ignore[union-attr]
+    assert len({s.envelope.event.size for s in stood}) == 1  # type: ignore[union-attr]
     assert len(await store.history(opening.job_id)) == 2
 
 
@@ -97,7 +83,7 @@ async def test_two_events_that_want_the_same_number_both_stand_in_the_end_one_be
                 async with asyncio.timeout(10):
                     while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"):
                         await asyncio.sleep(0.01)
-            assert await appending == ours
+            assert await appending == (ours, 3)
             assert await store.history(opening.job_id) == [opening, theirs, ours]
     finally:
         await connection.close()
@@ -117,7 +103,7 @@ async def test_a_closed_job_is_not_silent_until_a_replay_opens_it_again(store: E
     events = [retimed(e, NOW - timedelta(days=1000)) for e in history(requested())]
     job_id = await written(store, events)
     before = UUID(int=job_id.int - 1)
-    await store.close([job_id])
+    await store.close(events)
     assert job_id not in await store.silent(NOW, after=before, limit=1)
     replayed = envelope(JobReplayed(stage=StageName.RESOLVER, by="me", source="DLQ:1"), job_id, id=replay_id(job_id, 2), run=2)
     await store.append(replayed, expires_at=NOW)
@@ -136,42 +122,79 @@ async def test_a_job_is_unbegun_until_its_first_stage_starts_and_again_when_it_i
     )
     await store.append(replayed, expires_at=NOW)
     assert await store.unbegun(10**6) == before + 1
-    await store.close([opening.job_id])
+    await store.close([opening])  # seen before it was replayed
+    assert await store.unbegun(10**6) == before + 1
+    await store.close([replayed])
     assert await store.unbegun(10**6) == before
 
 
 async def test_an_expired_job_leaves_a_tombstone_and_then_nothing(store: EventStore) -> None:
     past = NOW - timedelta(days=2000)
     job_id = await written(store, history(requested(expires_at=past), ready()))
-    assert job_id in await store.expired(past + timedelta(seconds=1), 10)
-    assert job_id not in await store.expired(past, 10)
-    tombstone = await store.append(envelope(JobExpired(), job_id))
-    await store.forget(job_id, until=past + timedelta(hours=1))
+    assert job_id in await due(store, past + timedelta(seconds=1))
+    assert job_id not in await due(store, past)
+    await store.forget([job_id], until=past + timedelta(hours=1))
+    assert len(await store.history(job_id)) == 2, "it is not expired yet"
+    tombstone, _ = await store.append(envelope(JobExpired(), job_id))
+    await store.forget([job_id], until=past + timedelta(hours=1))
     assert await store.history(job_id) == [tombstone]
-    assert job_id in await store.expired(past + timedelta(hours=2), 10)
-    assert job_id not in await store.expired(past + timedelta(minutes=1), 10)
-    await store.purge(job_id)
+    assert job_id in await due(store, past + timedelta(hours=2))
+    assert job_id not in await due(store, past + timedelta(minutes=1))
+    found = (await due(store, past + timedelta(hours=2)))[job_id]
+    await store.purge({job_id: found.seq - 1})
+    assert await store.history(job_id) == [tombstone], "it was heard of since"
+    await store.purge({job_id: found.seq})
     assert await store.history(job_id) == []
-    assert job_id not in await store.expired(NOW, 10_000)
+    assert job_id not in await due(store, NOW)
 
 
-async def test_a_job_s_time_can_be_up_sooner_but_not_later(store: EventStore) -> None:
+async def test_a_job_that_is_due_comes_whole_and_with_the_number_of_its_last_event(store: EventStore) -> None:
+    past = NOW - timedelta(days=3000)
+    told = [StageProgress(stage=StageName.CLIPPER, progress=part / 10) for part in range(3)]
+    events = history(requested(expires_at=past), *told, ready())
+    job_id = await written(store, events)
+    found = (await due(store, past + timedelta(seconds=1)))[job_id]
+    assert (found.history[0], found.history[-2:], found.seq) == (events[0], tuple(events[-2:]), 5)
+    assert fold(found.history) == fold(events)
+    assert await store.overdue(past + timedelta(seconds=1)) == len(await store.expired(past + timedelta(seconds=1), 1000))
+    await store.purge({job_id: 5})
+
+
+async def test_a_job_expires_only_as_it_was_seen(store: EventStore) -> None:
+    jobs = [await written(store, history(requested(), ready())) for _ in range(2)]
+    await store.append(envelope(uploaded(), jobs[1]))
+    ends = [(envelope(JobExpired(), job_id, id=expiry_id(job_id)), 3) for job_id in jobs]
+    assert await store.expire([]) == set()
+    assert await store.expire(ends) == {jobs[0]}
+    assert await store.expire(ends) == set(), "it is there already"
+    assert [fold(await store.history(job_id)).status for job_id in jobs] == ["expired", "done"]
+
+
+async def test_a_job_s_time_is_up_when_it_is_deleted_and_put_off_while_it_is_not(store: EventStore) -> None:
     past = NOW - timedelta(days=2000)
-    job_id = await written(store, history(requested(expires_at=past), ready()))
-    await store.hasten(job_id, past + timedelta(hours=1))
-    assert job_id in await store.expired(past + timedelta(seconds=1), 10)
-    await store.hasten(job_id, past - timedelta(hours=1))
-    assert job_id in await store.expired(past, 10)
-    await store.purge(job_id)
+    jobs = [await written(store, history(requested(expires_at=past), ready())) for _ in range(2)]
+    await store.append(envelope(JobExpired(), jobs[1], at=past - timedelta(hours=1)))
+    assert set(jobs) & {*await due(store, past)} == {jobs[1]}
+    later = dict.fromkeys(jobs, past + timedelta(hours=1))
+    await store.put_off(later, unless_expired=True)
+    assert set(jobs) & {*await due(store, past + timedelta(minutes=1))} == {jobs[1]}
+    await store.put_off(later, unless_expired=False)
+    assert not set(jobs) & {*await due(store, past + timedelta(minutes=1))}
+    assert set(jobs) <= {*await due(store, past + timedelta(hours=2))}
+    await store.purge(dict.fromkeys(jobs, 9))
+
+
+async def due(store: EventStore, now: datetime) -> dict[UUID, Due]:
+    return {each.job_id: each for each in await store.expired(now, 10_000)}
 
 
 async def test_an_upload_is_needed_while_a_job_of_it_stands(store: EventStore) -> None:
-    key = f"uploads/{uuid4()}/file.mp4"
-    assert not await store.is_upload_needed(key)
+    key, other = (f"uploads/{uuid4()}/file.mp4" for _ in range(2))
+    assert await store.needed_uploads([key, other]) == await store.needed_uploads([]) == set()
     job_id = await written(store, history(requested(upload_key=key), ready()))
-    assert await store.is_upload_needed(key)
-    await store.purge(job_id)
-    assert not await store.is_upload_needed(key)
+    assert await store.needed_uploads([other, key]) == {key}
+    await store.purge({job_id: 2})
+    assert await store.needed_uploads([key]) == set()
 
 
 async def test_a_lease_has_one_holder_at_a_time(store: EventStore) -> None:
@@ -179,55 +202,6 @@ async def test_a_lease_has_one_holder_at_a_time(store: EventStore) -> None:
         assert (first, second, other) == (True, False, True)
     async with store.lease("sweep") as again:
         assert again
-
-
-async def test_a_holder_that_is_cancelled_when_its_connection_is_broken_already_ends_all_the_same(servers: dict[str, str]) -> None:
-    entered = asyncio.Event()
-
-    async def hold(store: EventStore) -> None:
-        async with store.lease("a lease whose connection breaks"):
-            entered.set()
-            await asyncio.Event().wait()
-
-    async with open_event_store(servers["DATABASE_URL"]) as store:
-        holding = asyncio.create_task(hold(store))
-        await entered.wait()
-        other = await asyncpg.connect(servers["DATABASE_URL"])
-        assert [row[0] for row in await other.fetch(BREAK_LEASE, "a lease whose connection breaks")] == [True]
-        await other.close()
-        holding.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await holding
-
-
-async def test_a_holder_that_lost_its_lease_is_told_so(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("libs.common.runtime.event_store.LEASE_SILENCE", 1)
-    async with open_event_store(servers["DATABASE_URL"]) as store:
-        with pytest.raises(Failure) as lost:
-            async with asyncio.timeout(10), store.lease("a lease that is lost") as ours:
-                assert ours
-                other = await asyncpg.connect(servers["DATABASE_URL"])
-                await other.fetch(BREAK_LEASE, "a lease that is lost")
-                await other.close()
-                await asyncio.Event().wait()
-        assert lost.value.outage == "postgres"
-        async with store.lease("a lease that is lost") as again:
-            assert again
-
-
-async def test_a_holder_that_says_nothing_loses_its_lease(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a process that was stopped the database hears nothing any more."""
-    monkeypatch.setattr("libs.common.runtime.event_store.LEASE_SILENCE", 1)
-    async with open_event_store(servers["DATABASE_URL"]) as stopped, open_event_store(servers["DATABASE_URL"]) as other:
-        monkeypatch.setattr("libs.common.runtime.event_store._watched", lambda _: nullcontext())
-        with pytest.raises(Failure):
-            async with stopped.lease("a lease of who is stopped") as ours, asyncio.timeout(10):
-                assert ours
-                while True:
-                    async with other.lease("a lease of who is stopped") as taken:
-                        if taken:
-                            break
-                    await asyncio.sleep(0.05)
 
 
 async def test_an_event_of_a_newer_version_is_passed_over(servers: dict[str, str]) -> None:
@@ -267,3 +241,15 @@ async def test_a_store_opens_while_the_database_is_away() -> None:
         assert isinstance(store, PostgresEventStore)
         with pytest.raises(Failure):
             await store.ping()
+
+
+async def test_an_event_that_no_database_keeps_costs_those_that_go_with_it_nothing(servers: dict[str, str]) -> None:
+    openings = [history(requested())[0] for _ in range(20)]
+    async with open_event_store(servers["DATABASE_URL"]) as store:
+        for opening in openings:
+            await store.append(opening)
+        events = [envelope(StageProgress(stage=StageName.CLIPPER, progress=0.5), one.job_id) for one in openings]
+        events[7] = replace(events[7], correlation_id="\0")
+        found = await asyncio.gather(*(store.append(event) for event in events), return_exceptions=True)
+        assert [isinstance(one, asyncpg.PostgresError) for one in found] == [place == 7 for place in range(20)]
+        assert [len(await store.history(one.job_id)) for one in openings] == [1 if place == 7 else 2 for place in range(20)]

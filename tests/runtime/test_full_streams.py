@@ -16,7 +16,8 @@ from libs.common.domain.job import fold
 from libs.common.runtime import full_streams, streams
 from libs.common.runtime.context import Context
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import JetStreamBus, Lane, StreamFull
+from libs.common.runtime.jetstream import JetStreamBus, StreamFull
+from libs.common.runtime.lane import Lane
 from libs.common.runtime.pull import run_stage
 from libs.common.runtime.settings import CommonSettings, Secret
 from libs.common.runtime.world import Stage, World

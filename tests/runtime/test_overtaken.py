@@ -69,7 +69,7 @@ async def test_work_on_a_cancelled_job_is_stopped_and_its_message_acked(tmp_path
 
 
 async def test_work_that_a_faster_worker_answered_is_stopped_and_that_answer_goes_on(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = Desk(tmp_path, subtitles=True)
     delivery = MemoryDelivery.of(desk.cause)
     async with at_work(desk, delivery):
         await learn(desk, uploaded(size=77))

@@ -18,7 +18,8 @@ from libs.common.runtime.context import Context
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from libs.common.runtime.event_store import open_event_store
 from libs.common.runtime.health import Health
-from libs.common.runtime.jetstream import JetStreamBus, Lane, open_bus
+from libs.common.runtime.jetstream import JetStreamBus, open_bus
+from libs.common.runtime.lane import Lane
 from libs.common.runtime.pull import ROUNDS, run_stage
 from libs.common.runtime.settings import CommonSettings, Secret
 from libs.common.runtime.stage import Stage, World

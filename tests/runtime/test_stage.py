@@ -31,16 +31,25 @@ from tests.runtime.desk import CLIPPER, Desk, failing
 
 
 async def test_an_answer_is_written_published_and_acked(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = Desk(tmp_path, subtitles=True)
     delivery = await desk.deliver()
     assert delivery.did == ["ack"]
     assert desk.types == ["stage.started", "clip.uploaded"]
     assert desk.bus.published == [desk.store.rows[-1]]
+    assert desk.job.status == "processing"
+
+
+async def test_an_answer_that_no_stage_waits_for_is_written_and_acked(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for _ in range(2):
+        assert (await desk.deliver()).did == ["ack"]
+    assert desk.types == ["stage.started", "clip.uploaded"]
+    assert desk.bus.published == []
     assert desk.job.status == "done"
 
 
 async def test_a_redelivered_event_is_answered_once(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = Desk(tmp_path, subtitles=True)
     for _ in range(3):
         assert (await desk.deliver()).did == ["ack"]
     assert desk.calls == 1
@@ -49,7 +58,7 @@ async def test_a_redelivered_event_is_answered_once(tmp_path: Path) -> None:
 
 
 async def test_a_zombie_that_answers_late_publishes_the_answer_that_stands(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = Desk(tmp_path, subtitles=True)
 
     async def overtaken(_event: SourceReady, _ctx: Context[Any, Any]) -> ClipUploaded:
         await desk.store.append(envelope(uploaded(size=77), desk.cause.job_id))
@@ -164,7 +173,7 @@ async def test_an_unexpected_error_keeps_its_details_out_of_the_history(tmp_path
 
 
 async def test_our_own_plumbing_breaking_leaves_the_message_alone(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = Desk(tmp_path, subtitles=True)
 
     async def broken(_envelope: Envelope) -> None:
         raise RuntimeError("no")

@@ -32,11 +32,12 @@ async def js(servers: dict[str, str], tmp_path: Path) -> AsyncIterator[JetStream
 async def test_the_streams_and_consumers_stand_as_the_contract_says(js: JetStreamContext) -> None:
     await streams.ensure(js, replicas=1)
     clips = (await js.stream_info("CLIPS")).config
-    assert set(clips.subjects or ()) == WORK
+    assert set(clips.subjects or ()) == {*WORK, "canary.clips"}
     assert (clips.retention, clips.storage, clips.discard) == ("workqueue", "file", "new")
     assert (clips.max_age, clips.duplicate_window, clips.num_replicas) == (0, 600, 1)
     letters = (await js.stream_info("DLQ")).config
-    assert (letters.subjects, letters.retention, letters.max_age, letters.storage) == (["dlq.>"], "limits", 30 * 86400, "file")
+    assert letters.subjects == ["dlq.>", "canary.dlq"]
+    assert (letters.retention, letters.max_age, letters.storage) == ("limits", 30 * 86400, "file")
     assert len((await js.stream_info("ADVISORIES")).config.subjects or ()) == 2
     consumers = {found.name: found.config for found in await js.consumers_info("CLIPS")}
     assert len(consumers) == 12

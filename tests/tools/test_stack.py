@@ -163,10 +163,10 @@ def test_a_second_stack_on_the_folder_is_refused_and_harms_nothing(stack: LocalS
 
 
 def test_an_api_that_is_never_ready_fails_the_start_with_the_log(stack: LocalStack) -> None:
-    outcome = stack("start", options=("--ready-seconds", "2"), SICK="yes")
+    outcome = stack("start", options=("--ready-seconds", "6"), SICK="yes")
     assert outcome.returncode == 1
     assert outcome.stdout == ""
-    assert "not ready within 2 s" in outcome.stderr
+    assert "not ready within 6 s" in outcome.stderr
     assert "the api is up" in outcome.stderr
     assert stack("status").returncode == 3
 

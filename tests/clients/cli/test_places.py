@@ -13,11 +13,12 @@ from clipstream.cli.exits import Exit
 from tests.clients.cli.typing_in import COMMAND, Shell
 
 
-async def test_a_reader_that_went_away_is_no_error(shell: Shell) -> None:
+@pytest.mark.parametrize("words", ["list", "doctor --server nonsense"])
+async def test_a_reader_that_went_away_is_no_error(shell: Shell, words: str) -> None:
     """`| head -1`, where head was faster."""
     ours, theirs = os.pipe()
     os.close(ours)
-    process = await asyncio.create_subprocess_exec(*COMMAND, "list", env=shell.environ, stdout=theirs, stderr=subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*COMMAND, *words.split(), env=shell.environ, stdout=theirs, stderr=subprocess.PIPE)
     os.close(theirs)
     _, err = await process.communicate()
     assert (process.returncode, err) == (Exit.NOBODY_READS, b"")

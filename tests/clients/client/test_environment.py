@@ -35,13 +35,13 @@ def test_an_environment_that_can_t_be_used_is_named(
 ) -> None:
     from clipstream import wire  # noqa: PLC0415  the certificates are read once in a process: here anew
 
-    wire._trusted.cache_clear()
+    wire.trusted.cache_clear()
     monkeypatch.setenv(name, value)
     try:
         with pytest.raises(BadRequest, match=words):
             kind("http://127.0.0.1:1")
     finally:
-        wire._trusted.cache_clear()
+        wire.trusted.cache_clear()
 
 
 def test_an_error_comes_out_of_another_process_as_it_was() -> None:

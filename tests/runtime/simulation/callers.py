@@ -12,6 +12,7 @@ from libs.common.domain.events import SUBJECTS, Envelope, JobCancelled, JobRepla
 from libs.common.domain.subjects import ADVISORIES, CLIPS, subject_for
 from services.api.intake import Intake
 from services.janitor.advisories import Rescue
+from services.janitor.expiry import expired
 from services.janitor.overdue import Deadlines
 from services.janitor.reconciler import mend_all
 from services.janitor.replay import ReplayRequest, Replays
@@ -28,6 +29,7 @@ DEADLINES = Deadlines(queued=30, attempt=600, margin=60)
 class Callers:
     def __init__(self, system: System) -> None:
         self.system = system
+        self.deleted: set[UUID] = set()
 
     # Clients.
 
@@ -99,7 +101,15 @@ class Callers:
             self._alone("advisories", Rescue(self.system.store, self.system.bus).heed_all)
 
     def expire(self, job_id: UUID) -> None:
-        self._alone("retention", lambda: self._retention.clean(job_id))
+        """A client deletes the job, as the API does it, and a janitor cleans up: also while it is at work."""
+        self.deleted.add(job_id)
+        event = expired(job_id, self.system.ledger.jobs[job_id], self.system.now())
+
+        async def delete() -> None:
+            await self.system.store.append(event)
+            await alone(self.system.store, "retention", self._retention.clean_up, patience=0)()
+
+        self.system.begin("delete", delete())
 
     def clean_up(self) -> None:
         self._alone("retention", self._retention.clean_up)
@@ -109,4 +119,4 @@ class Callers:
         return Retention(self.system.store, self.system.objects, self.system.settings, self.system.now)
 
     def _alone(self, name: str, sweep: Sweep) -> None:
-        self.system.begin(name, alone(self.system.store, name, sweep)())
+        self.system.begin(name, alone(self.system.store, name, sweep, patience=0)())

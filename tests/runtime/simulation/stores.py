@@ -1,13 +1,15 @@
 """The event store and the object store behind gates: the fakes' own, told to the ledger."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from libs.common.domain.due import Due
 from libs.common.domain.events import Envelope, JobReplayed
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.event_store import Looked, Start, Stored
 from libs.common.runtime.object_store import ObjectInfo
 from tests.fakes import NOW, MemoryEventStore
 from tests.runtime.simulation.gates import ACTOR, at_once, through_gate
@@ -29,16 +31,16 @@ class GatedStore:
         self.memory = memory
         self.ledger = ledger
 
-    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Envelope:
+    async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Stored:
         actor = ACTOR.get()
 
-        def write() -> Envelope:
+        def write() -> Stored:
             known = len(self.memory.rows)
-            stood: Envelope = at_once(self.memory.append(envelope, expires_at=expires_at))
+            stood: Stored = at_once(self.memory.append(envelope, expires_at=expires_at))
             if len(self.memory.rows) > known:
                 self.ledger.appended(actor, envelope)
             if isinstance(envelope.event, JobReplayed):
-                self.ledger.learned(actor, stood)
+                self.ledger.learned(actor, stood.envelope)
             return stood
 
         return await self._gated(f"append {type(envelope.event).__name__}", write)
@@ -53,23 +55,51 @@ class GatedStore:
 
         return await self._gated("history", read)
 
+    async def begin(self, start: Start) -> Looked:
+        actor = ACTOR.get()
+
+        def look() -> Looked:
+            self.ledger.looked(actor, start.envelope.job_id)
+            known = len(self.memory.rows)
+            looked: Looked = at_once(self.memory.begin(start))
+            if len(self.memory.rows) > known:
+                self.ledger.appended(actor, start.envelope)
+            return looked
+
+        return await self._gated("begin", look)
+
     async def silent(self, since: datetime, *, after: UUID, limit: int) -> list[UUID]:
         return await self._gated("silent", lambda: at_once(self.memory.silent(since, after=after, limit=limit)))
 
-    async def close(self, job_ids: list[UUID]) -> None:
-        await self._gated("close", lambda: at_once(self.memory.close(job_ids)))
+    async def close(self, ends: Sequence[Envelope]) -> None:
+        await self._gated("close", lambda: at_once(self.memory.close(ends)))
 
-    async def expired(self, now: datetime, limit: int) -> list[UUID]:
+    async def expired(self, now: datetime, limit: int) -> list[Due]:
         return await self._gated("expired", lambda: at_once(self.memory.expired(now, limit)))
 
-    async def forget(self, job_id: UUID, *, until: datetime) -> None:
-        await self._gated("forget", lambda: at_once(self.memory.forget(job_id, until=until)))
+    async def expire(self, events: Sequence[tuple[Envelope, int]]) -> set[UUID]:
+        actor = ACTOR.get()
 
-    async def purge(self, job_id: UUID) -> None:
-        await self._gated("purge", lambda: at_once(self.memory.purge(job_id)))
+        def write() -> set[UUID]:
+            ended: set[UUID] = at_once(self.memory.expire(events))
+            for event, _ in events:
+                if event.job_id in ended:
+                    self.ledger.appended(actor, event)
+            return ended
 
-    async def is_upload_needed(self, key: str) -> bool:
-        return await self._gated("is_upload_needed", lambda: at_once(self.memory.is_upload_needed(key)))
+        return await self._gated("expire", write)
+
+    async def put_off(self, until: Mapping[UUID, datetime], *, unless_expired: bool) -> None:
+        await self._gated("put off", lambda: at_once(self.memory.put_off(until, unless_expired=unless_expired)))
+
+    async def forget(self, job_ids: Sequence[UUID], *, until: datetime) -> None:
+        await self._gated("forget", lambda: at_once(self.memory.forget(job_ids, until=until)))
+
+    async def purge(self, seen: Mapping[UUID, int]) -> None:
+        await self._gated("purge", lambda: at_once(self.memory.purge(seen)))
+
+    async def needed_uploads(self, keys: Sequence[str]) -> set[str]:
+        return await self._gated("needed uploads", lambda: at_once(self.memory.needed_uploads(keys)))
 
     def lease(self, name: str) -> AbstractAsyncContextManager[bool]:
         return self.memory.lease(name)
@@ -93,6 +123,10 @@ class GatedBucket:
 
     async def delete(self, keys: list[str]) -> None:
         await through_gate("delete objects", "s3", lambda: self._objects.difference_update(keys), storage_away)
+
+    async def discard(self, keys: Sequence[str]) -> set[str]:
+        await self.delete(list(keys))
+        return set()
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         found = await through_gate("list", "s3", lambda: sorted(key for key in self._objects if key.startswith(prefix)), storage_away)

@@ -116,11 +116,11 @@ class MemoryJetStream:
     async def delete_msg(self, stream: str, seq: int) -> bool:
         return bool(await self._gated(f"delete {stream}", lambda: self.delete(stream, seq)))
 
-    async def stream_info(self, stream: str) -> Any:
+    async def stream_info(self, stream: str, subjects_filter: str = "") -> Any:
         self._be_reached()
         found = self.streams[stream]
         first, size = min(found.messages, default=found.last + 1), sum(len(message.body) for message in found.messages.values())
-        state = SimpleNamespace(first_seq=first, last_seq=found.last, messages=len(found.messages), bytes=size)
+        state = SimpleNamespace(first_seq=first, last_seq=found.last, messages=len(found.messages), bytes=size, subjects=None)
         return SimpleNamespace(state=state, config=SimpleNamespace(max_msgs=-1, max_bytes=-1))
 
     async def get_msg(self, stream: str, seq: int, *, subject: str | None = None, next: bool = False) -> RawStreamMsg:  # noqa: A002  nats-py's name
