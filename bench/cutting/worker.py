@@ -122,7 +122,7 @@ class Worker:
             settings=self.settings,
             tools=self.tools,
             objects=self.objects if order.upload else replace(self.objects, results=kept),
-            scratch=scratch,
+            folder=lambda: scratch,
             progress=_unheard,
         )
 

@@ -47,8 +47,8 @@ def _rate(ours: Rounds, peers: Mapping[str, Rounds], workers: int, found: Found)
         peer="; ".join(f"{name} {side.rate:.0f}" for name, side in peers.items()),
         target=f">= {LEAST_RATE}/s",
         verdict=_judged(ours, is_reached=ours.rate >= LEAST_RATE),
-        detail=f"{workers} workers; ours writes nine events a job, each by a statement, the peer four, a batch by one; "
-        f"a sync takes {1e6 * found.sync:.0f} us on this disk; {_told(ours, peers)}",
+        detail=f"{workers} workers; ours writes nine events a job, pg-boss's chain four, a batch by one, "
+        f"the bare one four, each by a statement; a sync takes {1e6 * found.sync:.0f} us on this disk; {_told(ours, peers)}",
     )
 
 

@@ -9,7 +9,7 @@ from statistics import median
 from bench.figures import percentile
 from bench.pipeline.durability import problems, sync_seconds
 from bench.pipeline.ours import Alone, Many, many, one_by_one
-from bench.pipeline.peer import POLLING, WAYS, Peer, Way, running_peer
+from bench.pipeline.peer import POLLING, WAYS, Peers, Way, running_peers
 from bench.pipeline.system import System, open_servers, open_system
 
 OURS = "ours"
@@ -76,11 +76,11 @@ async def taken(folder: Path, size: Size, *, workers: int, with_peer: bool, prof
     async with _system(folder, workers, profile) as system, AsyncExitStack() as stack:
         if broken := await problems(system.pool, system.monitor):
             raise RuntimeError("; ".join(broken))
-        peer = await stack.enter_async_context(running_peer(system, folder)) if with_peer else None
+        peers = await stack.enter_async_context(running_peers(system, folder)) if with_peer else None
         for sized, to in [(WARM, {name: Rounds() for name in sides}), *[(size, sides)] * size.rounds]:
             await _turn_of_ours(system, to[OURS], sized)
             for way in ways:
-                await _turn_of_peer(peer, way, to[way.name], sized)
+                await _turn_of_peer(peers, way, to[way.name], sized)
     return Found(sides, sync_seconds(folder))
 
 
@@ -98,7 +98,7 @@ async def _turn_of_ours(system: System, to: Rounds, size: Size) -> None:
     to.alone.append(await one_by_one(system, size.alone))
 
 
-async def _turn_of_peer(peer: Peer | None, way: Way, to: Rounds, size: Size) -> None:
-    assert peer is not None  # noqa: S101  for the type checker: there are ways only where there is a peer
-    to.many.append(await peer.many(way, size.many))
-    to.alone.append(await peer.one_by_one(way, size.polled if way is POLLING else size.listened))
+async def _turn_of_peer(peers: Peers | None, way: Way, to: Rounds, size: Size) -> None:
+    assert peers is not None  # noqa: S101  for the type checker: there are ways only where there are peers
+    to.many.append(await peers.many(way, size.many))
+    to.alone.append(await peers.one_by_one(way, size.polled if way is POLLING else size.listened))

@@ -77,7 +77,7 @@ class Journey:
             settings=service.settings,
             tools=service.tools,
             objects=self.objects,
-            scratch=scratch,
+            folder=lambda: scratch,
             progress=_unheard,
         )
 

@@ -1,5 +1,7 @@
 """asr: ClipUploaded -> AsrDone. The clip's own sound, transcribed, as subtitles; or those of what a client put back."""
 
+import asyncio
+
 from libs.common.domain.edits import decode_edit
 from libs.common.domain.events import AsrDone, ClipUploaded
 from libs.common.domain.failures import Code, Failure
@@ -61,8 +63,7 @@ def _silence(wish: Wish, ctx: AsrContext) -> Transcript:
 
 
 async def _published(made: Subtitles, by: Transcript, event: ClipUploaded, ctx: AsrContext) -> AsrDone:
-    for name, content in made.files().items():
-        await ctx.objects.results.put(_key(name, ctx), content, MEDIA_TYPES[name])
+    await asyncio.gather(*(ctx.objects.results.put(_key(name, ctx), content, MEDIA_TYPES[name]) for name, content in made.files().items()))
     return AsrDone(
         srt_key=_key(SRT, ctx),
         vtt_key=_key(VTT, ctx),

@@ -59,9 +59,10 @@ async def _uploaded(clip: Clip, requested: ClipsRequested, ctx: ClipperContext) 
     CUTS.labels(clip.path, clip.reason).inc()
     await ctx.progress(0.9)
     folder = f"results/{ctx.job_id}"
-    size = await ctx.objects.results.upload(f"{folder}/{CLIP}", ctx.scratch / CLIP, "video/mp4")
+    uploads = [ctx.objects.results.upload(f"{folder}/{CLIP}", ctx.scratch / CLIP, "video/mp4")]
     if clip.poster:
-        await ctx.objects.results.put(f"{folder}/{POSTER}", clip.poster, "image/jpeg")
+        uploads.append(ctx.objects.results.put(f"{folder}/{POSTER}", clip.poster, "image/jpeg"))
+    size, *_ = await asyncio.gather(*uploads)
     if requested.presets:
         await kept(ctx.scratch / CLIP, ctx.scratch / ORIGINAL)
     return ClipUploaded(

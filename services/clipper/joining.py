@@ -49,7 +49,7 @@ async def _segment(event: SourceReady, requested: ClipsRequested, number: int, c
     segment, folder = requested.segments[number], ctx.scratch / f"segment-{number}"
     folder.mkdir()
     try:
-        return await _cut_alone(source_of(event, segment), _alone(requested, segment), number, replace(ctx, scratch=folder), ctx)
+        return await _cut_alone(source_of(event, segment), _alone(requested, segment), number, replace(ctx, folder=lambda: folder), ctx)
     except Failure as failure:
         if failure.retryable or failure.code is Code.INTERNAL:
             raise

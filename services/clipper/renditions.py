@@ -59,7 +59,7 @@ async def _apart(preset: Preset, ctx: ClipperContext) -> AsyncIterator[ClipperCo
     for name in (ORIGINAL, CUBE):
         (folder / name).symlink_to((ctx.scratch / name).absolute())
     try:
-        yield replace(ctx, scratch=folder)
+        yield replace(ctx, folder=lambda: folder)
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

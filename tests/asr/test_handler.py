@@ -87,7 +87,7 @@ class Asr:
             settings=self.settings,
             tools=self.tools,
             objects=self.objects,
-            scratch=scratch,
+            folder=lambda: scratch,
             progress=self.note,
         )
 

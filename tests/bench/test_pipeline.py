@@ -12,7 +12,8 @@ from bench.pipeline.durability import problems, sync_seconds
 from bench.pipeline.judge import wrong
 from bench.pipeline.measured import figures
 from bench.pipeline.ours import Alone, Many, many, one_by_one
-from bench.pipeline.peer import LOCK, NOTIFIED, POLLING, SOURCES, versions
+from bench.pipeline.peer import BARE_CHAIN, LOCK, NOTIFIED, POLLING, SOURCES, versions
+from bench.pipeline.program import running
 from bench.pipeline.rounds import OURS, Found, Rounds
 from bench.pipeline.spending import Spent, calls_in
 from bench.pipeline.system import System, open_servers, open_system
@@ -98,7 +99,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
         yield system
 
 
-async def test_jobs_go_through_the_real_runner_and_what_they_cost_is_counted(system: System, tmp_path: Path):
+async def test_jobs_go_through_the_real_runner_and_the_bare_chain_and_what_they_cost_is_counted(system: System, tmp_path: Path):
     assert await problems(system.pool, system.monitor) == []
     assert sync_seconds(tmp_path) > 0
     at_once, alone = await many(system, JOBS), await one_by_one(system, JOBS)
@@ -108,6 +109,10 @@ async def test_jobs_go_through_the_real_runner_and_what_they_cost_is_counted(sys
     assert alone.spent.calls["nats publish"] == 3 * JOBS
     assert all(count % JOBS == 0 for count in alone.spent.calls.values())
     assert alone.spent.messages["in"] >= 8 * JOBS
+    async with running(BARE_CHAIN, system, tmp_path / "bare.log") as bare:
+        at_once, alone = await bare.many(JOBS), await bare.one_by_one(JOBS)
+    assert (at_once.faults, alone.faults, len(alone.hops)) == ([], [], JOBS)
+    assert at_once.spent.cpu.keys() == {"python", "nats", "postgres"}
 
 
 async def test_servers_that_confirm_before_they_sync_are_told(servers: dict[str, str]):

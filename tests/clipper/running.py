@@ -88,7 +88,7 @@ class Clipper:
                 settings=settings,
                 tools=tools,
                 objects=self.objects,
-                scratch=scratch,
+                folder=lambda: scratch,
                 progress=Said(),
             )
 

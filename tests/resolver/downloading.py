@@ -56,7 +56,7 @@ class Downloads:
             settings=load(ResolverSettings, self.variables | variables),
             tools=self.tools,
             objects=self.objects,
-            scratch=scratch,
+            folder=lambda: scratch,
             progress=self.say,
         )
         return await resolve_source(asked, context)

@@ -73,7 +73,7 @@ class Resolving:
                 settings=settings,
                 tools=self.tools,
                 objects=self.objects,
-                scratch=self.folder,
+                folder=lambda: self.folder,
                 progress=self.moments,
             ),
         )

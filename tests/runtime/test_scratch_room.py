@@ -220,12 +220,13 @@ async def test_whatever_an_attempt_failed_with_on_a_full_disk_it_failed_for_the_
     """As ffmpeg does it: an exit status and a line on stderr, which its caller takes for a source that can't be read."""
     with pytest.raises(OSError, match="No space left") as caught:
         async with scratch(settings(small_disk), uuid4(), BURNER) as folder:
-            ended = await run(["dd", "if=/dev/zero", f"of={folder / 'clip.mp4'}", "bs=1M"], limits=Limits(wall=20))
+            ended = await run(["dd", "if=/dev/zero", f"of={folder() / 'clip.mp4'}", "bs=1M"], limits=Limits(wall=20))
             raise Failure(Code.SOURCE_UNREADABLE, ended.stderr[-20:])
     assert isinstance(caught.value.__cause__, Failure)
     assert list(small_disk.iterdir()) == []
     with pytest.raises(ValueError, match="its own"):
-        async with scratch(settings(small_disk), uuid4(), BURNER):
+        async with scratch(settings(small_disk), uuid4(), BURNER) as folder:
+            folder()
             raise ValueError("its own")
 
 

@@ -21,7 +21,7 @@ from libs.common.runtime.settings import CommonSettings, Secret
 async def main():
     settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), scratch_dir=Path(sys.argv[1]))
     async with scratch(settings, uuid.uuid4(), StageName.CLIPPER) as folder:
-        (folder / "clip.mp4").write_bytes(b"x")
+        (folder() / "clip.mp4").write_bytes(b"x")
         print("ready", flush=True)
         await asyncio.Event().wait()
 
@@ -53,6 +53,8 @@ async def test_other_files_are_left_alone_and_our_own_attempt_ends_as_ever(tmp_p
     before = set(tmp_path.iterdir())
     settings = CommonSettings(database_url=Secret(""), nats_url=Secret(""), scratch_dir=tmp_path)
     async with scratch(settings, uuid4(), StageName.ASR) as folder:
-        assert sweep(tmp_path, time.time() + SETTLED + 1) == 0
-        assert folder.is_dir()
+        assert set(tmp_path.iterdir()) == before
+        made = folder()
+        assert (sweep(tmp_path, time.time() + SETTLED + 1), folder()) == (0, made)
+        assert made.is_dir()
     assert set(tmp_path.iterdir()) == before

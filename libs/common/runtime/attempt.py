@@ -145,7 +145,7 @@ class Attempt:
                 settings=settings,
                 tools=self.world.tools,
                 objects=self.world.objects,
-                scratch=folder,
+                folder=folder,
                 progress=Progress(self._report).say,
             )
             self._passed("handling")

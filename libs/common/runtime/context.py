@@ -25,7 +25,12 @@ class Context(Generic[S, T]):
     settings: S
     tools: T
     objects: ObjectStore
-    scratch: Path
-    """A folder of this attempt alone; it is removed when the attempt ends."""
+    folder: Callable[[], Path]
+    """Makes `scratch`, or tells where it is by now."""
     progress: Callable[[float], Awaitable[None]]
     """Say that this stage is done to 0.0 … 1.0; written at most about once a second, so call it freely."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this attempt alone, made when it is first asked for and removed when the attempt ends."""
+        return self.folder()

@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -42,21 +43,30 @@ OUT_OF_ROOM = 8 * MIB
 
 
 @asynccontextmanager
-async def scratch(settings: CommonSettings, job_id: UUID, stage: StageName) -> AsyncIterator[Path]:
-    """A private folder for one attempt, removed at its end unless the settings keep it. Raises OSError(ENOSPC) for a full disk."""
+async def scratch(settings: CommonSettings, job_id: UUID, stage: StageName) -> AsyncIterator[Callable[[], Path]]:
+    """A private folder for one attempt, made when it is first asked for and removed at the end unless the settings keep it.
+
+    Raises OSError(ENOSPC) for a full disk.
+    """
     folder = settings.scratch_dir / f"{stage}-{job_id}-{uuid4().hex[:8]}"
-    folder.mkdir(parents=True, mode=0o700)
-    keep = settings.keep_failed
+    keep, lock = settings.keep_failed, ExitStack()
+
+    @cache
+    def made() -> Path:
+        folder.mkdir(parents=True, mode=0o700)
+        lock.enter_context(locked(folder))
+        return folder
+
     try:
-        with locked(folder):
-            yield folder
+        with lock:
+            yield made
         keep = settings.keep_scratch_on_success
     except Exception as error:
-        if shutil.disk_usage(folder).free < OUT_OF_ROOM:
+        if made.cache_info().currsize and shutil.disk_usage(folder).free < OUT_OF_ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise
     finally:
-        if not keep:
+        if made.cache_info().currsize and not keep:
             await asyncio.shield(_removed(folder))
 
 
