@@ -40,9 +40,8 @@ class Chain:
         self._began = dict[UUID, float]()
         self._ended = dict[UUID, asyncio.Future[float]]()
 
-    async def stage(self, name: str) -> None:
-        """For ever."""
-        lane = await self._js.pull_subscribe(f"bare.{name}", durable=name, stream=STREAM)
+    async def _stage(self, name: str, lane: JetStreamContext.PullSubscription) -> None:
+        """Until it is cancelled."""
         places, works = asyncio.Semaphore(LANES), set[asyncio.Task[None]]()
         while True:
             await places.acquire()
@@ -69,7 +68,16 @@ class Chain:
 
     async def answer(self, order: dict[str, Any]) -> dict[str, Any]:
         self._event = json.dumps(order["event"])
-        return await (self._many if order["load"] == "many" else self._alone)(order["jobs"])
+        load = self._many if order["load"] == "many" else self._alone
+        lanes = {name: await self._js.pull_subscribe(f"bare.{name}", durable=name, stream=STREAM) for name in STAGES}
+        stages = [asyncio.create_task(self._stage(name, lane)) for name, lane in lanes.items()]
+        found = await load(order["jobs"])
+        for stage in stages:
+            stage.cancel()
+        await asyncio.gather(*stages, return_exceptions=True)
+        for lane in lanes.values():  # one that goes on asking while nothing comes does not hear what comes at last
+            await lane.unsubscribe()
+        return found
 
     async def _many(self, count: int) -> dict[str, Any]:
         jobs, places, began = self._jobs(count), asyncio.Semaphore(LANES), time.perf_counter()
@@ -110,12 +118,9 @@ async def main() -> None:
     js = client.jetstream()
     await js.add_stream(name=STREAM, subjects=["bare.*"], retention="workqueue")
     chain = Chain(js, pool)
-    stages = [asyncio.create_task(chain.stage(name)) for name in STAGES]
     print("{}", flush=True)  # ready
     while order := await asyncio.to_thread(sys.stdin.readline):
         print(json.dumps(await chain.answer(json.loads(order))), flush=True)
-    for stage in stages:
-        stage.cancel()
 
 
 if __name__ == "__main__":

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from nats.aio.msg import Msg
+
 from bench.pipeline.judge import faults
 from bench.pipeline.spending import Spent, spent
 from bench.pipeline.system import System
-from libs.common.domain.event_ids import answer_id
-from libs.common.domain.events import Envelope, StageName
-from libs.common.domain.subjects import CLIPS
+from libs.common.domain.events import Envelope, Priority, StageName
+from libs.common.domain.subjects import CLIPS, durable
 
 PUBLISHERS = 64
 PATIENCE = 300.0
 LOOK_EVERY = 0.02
 """Seconds between two looks whether a load is done: its time is too long by at most that."""
-GLANCE_EVERY = 0.0005
-"""The same for one job."""
-LAST = "SELECT true FROM job_events WHERE event_id = $1"
+LAST_ACK = f"$JS.ACK.{CLIPS}.{durable(StageName.BURNER, Priority.NORMAL)}.>"
+"""Where the last stage says that it is done with a message: its event is in the table by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Jobs one after the other. Seconds of each, from its publish: to its first handler, and to its last event in the table."""
+    """Jobs one after the other. Seconds of each, from its publish: to its first handler, and to the ack that follows its last event."""
 
     hops: Sequence[float]
     wholes: Sequence[float]
@@ -79,24 +79,23 @@ async def _until_done(system: System) -> None:
 async def one_by_one(system: System, count: int) -> Alone:
     requests = await system.opened(count)
     before = await spent(system)
-    published, wholes = dict[UUID, float](), []
+    published, wholes, done = dict[UUID, float](), list[float](), asyncio.Event()
+
+    async def heard(_: Msg) -> None:
+        done.set()
+
+    listening = await system.bus.client.subscribe(LAST_ACK, cb=heard)
     for request in requests:
         published[request.job_id] = time.time()
-        wholes.append(await _whole(system, request))
+        began_at = time.perf_counter()
+        async with asyncio.timeout(PATIENCE):
+            await system.bus.publish(request)
+            await done.wait()
+        wholes.append(time.perf_counter() - began_at)
+        done.clear()
+    await listening.unsubscribe()
     await _until_done(system)
     cost = (await spent(system)).since(before)
     began = system.began()
     hops = [began[job] - at for job, at in published.items()]
     return Alone(hops, wholes, cost, await faults(system, list(published)))
-
-
-async def _whole(system: System, request: Envelope) -> float:
-    """Seconds until the last event can be read."""
-    last, began = answer_id(request.job_id, StageName.BURNER, 1), time.perf_counter()
-    publishing = asyncio.create_task(system.bus.publish(request))
-    async with asyncio.timeout(PATIENCE), system.pool.acquire() as connection:
-        while not await connection.fetchval(LAST, last):
-            await asyncio.sleep(GLANCE_EVERY)
-    seconds = time.perf_counter() - began
-    await publishing
-    return seconds

@@ -52,10 +52,12 @@ class Connections:
 
 
 @asynccontextmanager
-async def connections(settings: CommonSettings, name: str, *, needed: Collection[str] | None = None) -> AsyncIterator[Connections]:
-    """Connections whose health is watched; none of them is waited for."""
+async def connections(
+    settings: CommonSettings, name: str, *, needed: Collection[str] | None = None, keeps_plans: bool = False
+) -> AsyncIterator[Connections]:
+    """Connections whose health is watched; none of them is waited for. `keeps_plans` as in postgres.py."""
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database_url.reveal(), connections=POOL))
+        pool = await stack.enter_async_context(open_pool(settings.database_url.reveal(), connections=POOL, keeps_plans=keeps_plans))
         store = PostgresEventStore(pool)
         lasting = settings.environment == "production"
         opened = open_bus(settings.nats_url.reveal(), name=name, needs_streams=lasting, api=settings.nats_api_prefix)
@@ -96,7 +98,7 @@ async def _run_stages(
     pings: Callable[[Any], Mapping[str, Ping]],
 ) -> None:
     stopping = stop_signal()
-    async with connections(settings, stages[0].name) as c, opens(settings) as tools, health_port(settings, c.health):
+    async with connections(settings, stages[0].name, keeps_plans=True) as c, opens(settings) as tools, health_port(settings, c.health):
         c.health.also_watch(pings(tools))
         if not await settle_streams(settings, c, stopping):
             return
