@@ -259,6 +259,6 @@ def _readable(row: str) -> Envelope | None:
 
 @asynccontextmanager
 async def open_event_store(url: str, *, connections: int = 10, lease_seconds: float = LEASE_SECONDS) -> AsyncIterator[PostgresEventStore]:
-    """A store over a pool of its own."""
-    async with open_pool(url, connections=connections) as pool:
+    """A store over a pool of its own, as a stage has it."""
+    async with open_pool(url, connections=connections, keeps_plans=True) as pool:
         yield PostgresEventStore(pool, lease_seconds)

@@ -61,8 +61,8 @@ class Statements:
 async def open_pool(url: str, *, connections: int, keeps_plans: bool = False) -> AsyncIterator[Pool]:
     """A pool of connections, each made when it is needed: the database may be away when a service starts.
 
-    `keeps_plans`: for few statements that have one good plan each, whatever their values. Left alone, Postgres plans one that is given
-    arrays anew every time, which costs it more than running it.
+    `keeps_plans`: for few statements that have one good plan each, by an index. Left alone, Postgres plans those that are given arrays
+    anew at each call, which costs as much as running them.
     """
     init = _keep_plans if keeps_plans else None
     pool = await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=10, init=init, reset=_as_it_is)
@@ -73,8 +73,11 @@ async def open_pool(url: str, *, connections: int, keeps_plans: bool = False) ->
 
 
 async def _keep_plans(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """By a statement: a pooler between us may refuse it among the parameters of a new connection."""
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    """By a statement: a pooler between us may refuse it among the parameters of a new connection.
+
+    A plan that was made while the table was small, and a look at all of it cheapest, would be kept while it grows.
+    """
+    await connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
 
 
 async def _as_it_is(_: object) -> None:
