@@ -161,15 +161,7 @@ async def callbacks(unused_tcp_port_factory: Any) -> AsyncIterator[Callbacks]:
     await runner.cleanup()
 
 
-OPEN = {
-    "PORT": "0",
-    "RATE_LIMIT_MAX": "0",
-    "MAX_ACTIVE_JOBS_PER_CLIENT": "0",
-    "ADMIN_ENABLED": "true",
-    "WEBHOOK_ALLOW_HTTP": "true",
-    "QUEUE_ACK_WAIT_SEC": "8",
-}
-"""Switched on what clients may meet, but for keys; what a killed worker had comes again before a test gets old."""
+OPEN = {"PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", "ADMIN_ENABLED": "true", "WEBHOOK_ALLOW_HTTP": "true"}
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,6 @@ class Costs:
     exact_cpu: float
     transcribe_cpu: float
     burn_cpu: float
-    look_cpu: float
     janitor_cpu: float
     postgres_cpu: float
     nats_cpu: float
@@ -107,18 +106,15 @@ def cpu(costs: Costs, mix: Mix) -> dict[str, float]:
     return {
         "api": costs.api_cpu,
         "resolver": mix.by_url * costs.resolve_url_cpu + (1 - mix.by_url) * costs.resolve_upload_cpu,
-        "clipper": mix.copied * costs.copy_cpu
-        + (1 - mix.copied) * costs.exact_cpu
-        + mix.burned * costs.burn_cpu
-        + (mix.subtitled - mix.burned) * costs.look_cpu,
-        "asr": mix.subtitled * costs.transcribe_cpu + (1 - mix.subtitled) * costs.look_cpu,
+        "clipper": mix.copied * costs.copy_cpu + (1 - mix.copied) * costs.exact_cpu + mix.burned * costs.burn_cpu,
+        "asr": mix.subtitled * costs.transcribe_cpu,
         "janitor": costs.janitor_cpu,
     }
 
 
 def messages(mix: Mix) -> float:
-    """Of one job: all that a stage consumes is published, wanted or not."""
-    return 3 + mix.subtitled
+    """Of one job: those that a stage waits for which it asks for."""
+    return 2 + mix.subtitled + mix.burned
 
 
 def writes(mix: Mix) -> float:

@@ -111,17 +111,13 @@ def works(spent: Spent) -> dict[str, list[float]]:
         "exact": exact,
         "transcribe": [used["asr"] for order, used in spent if order.subtitled],
         "burn": [used["clipper"] - mean(exact) for order, used in spent if order.burned],
-        "look": [used["asr"] for order, used in spent if not order.subtitled],
     }
 
 
 def _stages(spent: Spent) -> dict[str, list[float]]:
-    """As few quantiles as the jobs are; of looks, which are less than a tick of the clock, only the mean tells anything."""
-    found = {}
-    for work, told in works(spent).items():
-        parts = [part / (QUANTILES - 1) for part in range(QUANTILES)]
-        found[work] = [round(mean(told), 4)] * 2 if work == "look" else [round(percentile(told, part), 3) for part in parts]
-    return found
+    """As few quantiles as the jobs are."""
+    parts = [part / (QUANTILES - 1) for part in range(QUANTILES)]
+    return {work: [round(percentile(told, part), 3) for part in parts] for work, told in works(spent).items()}
 
 
 def _costs(spent: Spent, each: Mapping[str, float], rows: Pace, source: float, clip: float) -> dict[str, Any]:
@@ -138,7 +134,6 @@ def _costs(spent: Spent, each: Mapping[str, float], rows: Pace, source: float, c
         "exact_cpu": _told(means["exact"], "CPU s", f"{jobs}: 30 s of 720p, GOP 250"),
         "transcribe_cpu": _told(means["transcribe"], "CPU s", f"{jobs}: 30 s of speech, tiny.en: a larger model costs many times that"),
         "burn_cpu": _told(means["burn"], "CPU s", f"{jobs}: 30 s of 720p"),
-        "look_cpu": _told(means["look"], "CPU s", f"{jobs}: a stage that is not wanted looks at its message all the same"),
         "postgres_cpu": _told(used["postgres"], "CPU s", jobs),
         "nats_cpu": _told(used["nats-server"], "CPU s", f"{jobs}; one server, three each do about as much"),
         "rows": _told(rows.events, "rows", f"{jobs}"),

@@ -79,10 +79,10 @@ def _route(mix: Mix, costs: Mapping[str, Quantiles], chance: random.Random, fact
     is_copied, wanted = chance.random() < mix.copied, chance.random()
     cut = Step("clipper", factor * drawn_of("copy" if is_copied else "exact"), in_turn=not is_copied)
     if wanted >= mix.subtitled:
-        return source, cut, Step("asr", drawn_of("look"), is_looked_at=True)
+        return source, cut
     heard = Step("asr", factor * drawn_of("transcribe"), in_turn=True)
     if wanted >= mix.burned:
-        return source, cut, heard, Step("clipper", drawn_of("look"), is_looked_at=True)
+        return source, cut, heard
     return source, cut, heard, Step("clipper", factor * drawn_of("burn"), in_turn=True)
 
 

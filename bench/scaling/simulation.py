@@ -22,16 +22,15 @@ AGAIN_SECONDS = 10.0
 
 
 class Step(NamedTuple):
-    """CPU seconds that a pool is asked for. `in_turn`: it encodes or recognises; `is_looked_at`: a message that asks for nothing."""
+    """CPU seconds that a pool is asked for. `in_turn`: it encodes or recognises."""
 
     pool: str
     work: float
     in_turn: bool = False
-    is_looked_at: bool = False
 
 
 Route = Sequence[Step]
-"""In order. Every event that a stage consumes is sent to it, wanted or not, so that a job may be over before its last message is."""
+"""In order: a message for each stage that the job asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +115,8 @@ class Simulation:
     def enter(self, job: int, step: int) -> None:
         """The next pool, or the end."""
         requested, route = self.plan.requests[job]
-        if step == len(route) or route[step].is_looked_at:
-            self.seen.waits.setdefault(job, self.now - requested)
         if step == len(route):
+            self.seen.waits[job] = self.now - requested
             del self.steps[job]
             return
         self.steps[job] = step

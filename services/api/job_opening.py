@@ -59,6 +59,7 @@ class JobOpening:
         """A job that runs again: the event that stands, which may be another's. Raises Failure as `open` does."""
         client = replayed.event.client if isinstance(replayed.event, JobReplayed) else ""
         async with self._place(client, 1, cap) as connection:
+            await connection.execute(self._sql["hold"], [replayed.job_id])  # who read of it before this must not write after
             stored = await self._store.append_within(connection, replayed, expires_at=expires_at)
             if stored.event == replayed.event:
                 await connection.execute(self._sql["reserve"], replayed.job_id, client)

@@ -167,6 +167,19 @@ async def test_a_retry_counts_against_who_asked_for_it(capped: Running) -> None:
     assert await capped.to.pool.fetch(listed, jobs) == clients
 
 
+async def test_a_retry_waits_for_who_is_writing_the_jobs_row(api: Running) -> None:
+    """What that one read of the job before would be written over the place that the retry takes, and the cap not hold."""
+    job_id = await api.knows(*history(*BROKEN))
+    waiting = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    async with api.to.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('row of ' || $1::text, 0))", str(job_id))
+        retrying = asyncio.create_task(retry(api, job_id))
+        async with asyncio.timeout(10):
+            while not await other.fetchval(waiting):
+                assert not retrying.done()
+    assert (await retrying).status_code == 202
+
+
 async def test_a_client_whose_place_is_held_elsewhere_holds_up_no_other(capped: Running) -> None:
     """A replica that was stopped while it wrote for this client."""
     first = (await created(capped)).json()["job"]["id"]

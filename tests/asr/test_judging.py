@@ -1,4 +1,4 @@
-"""The judge finds what is wrong, and finds nothing with ours: on real speech, and on a thousand transcripts beside the peer."""
+"""The judge finds what is wrong, and finds nothing with ours: on real speech, and on hundreds of transcripts beside the peer."""
 
 from collections import Counter
 
@@ -75,9 +75,9 @@ def test_the_judge_finds_a_fault_of_text(lines: tuple[str, ...], fault: str):
 
 
 @pytest.mark.parametrize("layout", [HORIZONTAL, VERTICAL], ids=["42 columns", "22 columns"])
-def test_a_thousand_transcripts_break_no_rule(layout: Layout):
+def test_hundreds_of_transcripts_break_no_rule(layout: Layout):
     found: Counter[str] = Counter()
-    for seed in range(1000):
+    for seed in range(400):
         made = generated(seed)
         shown = cues(made.words, made.seconds, layout, language=made.language)
         found.update(violations(shown, made.words, layout, seconds=made.seconds, language=made.language))

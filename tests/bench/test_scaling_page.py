@@ -54,7 +54,6 @@ def test_measured_figures_are_the_published_ones():
     published = {
         "resolve_upload_cpu": spent["resolver"],
         "copy_cpu": spent["clipper"],
-        "look_cpu": spent["asr"],
         "nats_cpu": spent["nats-server"],
         "postgres_cpu": spent["postgres"],
         "exact_cpu": float(told("cutting", "2", "CPU, exact: 720p GOP 250").split()[0]),
@@ -67,9 +66,10 @@ def test_measured_figures_are_the_published_ones():
     assert "read_mb" in names
 
 
-def test_each_event_that_a_stage_consumes_is_a_message_wanted_or_not():
+def test_each_event_that_a_stage_waits_for_is_a_message_where_the_job_asks_for_it():
     assert set(CONSUMES.values()) == {ClipsRequested, SourceReady, ClipUploaded, AsrDone}
-    assert (messages(replace(MIX, subtitled=0.0)), messages(replace(MIX, subtitled=1.0))) == (3, 4)
+    plain = replace(MIX, subtitled=0.0, burned=0.0)
+    assert [messages(one) for one in (plain, replace(plain, subtitled=1.0), replace(plain, subtitled=1.0, burned=1.0))] == [2, 3, 4]
 
 
 def test_a_job_by_upload_is_two_requests_that_a_limit_counts():
@@ -97,7 +97,6 @@ def test_the_distributions_have_no_other_mean_than_the_costs(work: str):
         "exact": costs.exact_cpu,
         "transcribe": costs.transcribe_cpu,
         "burn": costs.burn_cpu,
-        "look": costs.look_cpu,
     }[work]
     assert quantiles[0] <= cost <= quantiles[-1]
 
@@ -146,7 +145,7 @@ def test_thirty_clippers_halve_the_longest_wait_of_the_burst():
     assert 0.4 < more.worst / now.worst < 0.6
     assert more.drain is not None
     assert now.drain is not None
-    assert more.drain <= 15 < now.drain
+    assert more.drain <= 30 < now.drain
 
 
 def test_the_watermark_makes_the_unluckiest_wait_longer():
@@ -163,18 +162,18 @@ def test_the_clippers_reach_their_maximum_within_two_minutes_of_the_burst_and_sh
 
 
 def test_long_jobs_hold_the_clippers_for_ten_minutes():
-    assert all(one.drain and 550 < one.drain < 650 for one in bursts()["ten times, long jobs, 2 min"])
+    assert all(one.drain and 500 < one.drain < 650 for one in bursts()["ten times, long jobs, 2 min"])
 
 
 def test_a_standstill_grows_the_transcribers_and_then_the_clippers_and_at_length_closes_the_api():
     marked, free = bursts()["asr stands, 10 min"]
     rules = manifests.rules()
     assert (marked.most["asr"], marked.most["clipper"]) == (rules["asr"].maximum, rules["clipper"].maximum)
-    assert marked.refusals > 0 == free.refusals
+    assert marked.refusals == free.refusals == 0
     assert free.median < 1.1 * bursts()["steady"][0].median
     [_, since, _] = STANDS["asr stands, 10 min"]
     load = Load(base=100, peak=100, since=600, until=600, seconds=2100)
-    for minutes, is_closed in ((4, False), (7, True)):
+    for minutes, is_closed in ((14, False), (20, True)):
         longer = Plan(
             requests=requests(load, MIX, measured.stages(), 1), seconds=2100, standstill=("asr", 700, 700 + 60 * minutes), watermark=500
         )

@@ -150,7 +150,7 @@ SHAPES: tuple[Shape, ...] = (
 )  # fmt: skip
 
 
-def ranges(source: Source, seed: str, count: int = 3) -> list[Asked]:
+def ranges(source: Source, seed: str, count: int = 2) -> list[Asked]:
     """`count` ranges of different kinds, chosen by the seed; now and then the first of them is asked for with `fast` as well."""
     random = Random(seed)
     kinds = SOUND_KINDS if source.media.video is None else PICTURE_KINDS

@@ -207,7 +207,8 @@ async def test_every_dependency_has_its_calls(run: Run) -> None:
     await run.until(lambda now: now.moved("api", "clip_dependency_seconds_count", dependency="webhook") >= 1)
     for service in SERVICES:
         for dependency in ("postgres", "nats", "s3"):
-            assert run.moved(service, "clip_dependency_seconds_count", dependency=dependency) > 0, (service, dependency)
+            called = {"name": "clip_dependency_seconds_count", "dependency": dependency}
+            await run.until(lambda now, of=service, called=called: now.moved(of, **called) > 0)
             assert value(run.after[service], "clip_dependency_up", {"dependency": dependency}) == 1
     assert run.moved("resolver", "clip_dependency_seconds_count", dependency="site", operation="fetch") >= 1
 

@@ -23,7 +23,7 @@ async def test_a_site_that_is_asked_too_often_says_when_to_come_back(visitor: Vi
     assert (refused.code, refused.retry_after) == (Code.RETRYABLE_ERROR, 7.0)
 
 
-@pytest.mark.parametrize("status", [403, 404, 429, 500])
+@pytest.mark.parametrize("status", [404, 500])
 async def test_a_medias_status_decides_as_the_pages_does(visitor: Visitor, status: int):
     page = visitor.site.url("/page/video", target=visitor.site.url(f"/status/{status}/film.mp4"))
     of_page = await visitor.refusal(visitor.site.url(f"/status/{status}/page"))

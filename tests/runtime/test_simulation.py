@@ -2,7 +2,7 @@
 
 from tests.runtime.simulation.running import simulate
 
-STORIES = 500
+STORIES = 300
 
 
 def test_whatever_happens_each_job_ends_once_and_nothing_is_lost_or_done_twice() -> None:
