@@ -112,6 +112,20 @@ def cpu(costs: Costs, mix: Mix) -> dict[str, float]:
     }
 
 
+def shares(costs: Costs, mix: Mix) -> dict[str, float]:
+    """CPU seconds of a job in the mean, by what they are spent on, the most first. S3 is not ours to pay for."""
+    spent = {
+        "exact cuts": (1 - mix.copied) * costs.exact_cpu,
+        "burning subtitles in": mix.burned * costs.burn_cpu,
+        "transcribing": mix.subtitled * costs.transcribe_cpu,
+        "fetching by URL": mix.by_url * costs.resolve_url_cpu,
+        "copies": mix.copied * costs.copy_cpu,
+        "looking at uploads": (1 - mix.by_url) * costs.resolve_upload_cpu,
+        "everything around them": costs.api_cpu + costs.postgres_cpu + costs.nats_cpu + costs.janitor_cpu,
+    }
+    return dict(sorted(spent.items(), key=lambda part: -part[1]))
+
+
 def messages(mix: Mix) -> float:
     """Of one job: those that a stage waits for which it asks for."""
     return 2 + mix.subtitled + mix.burned

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.scaling.capacity import Costs, Deployment, Limit, Needs, first, limits, needs
+from bench.scaling.capacity import Costs, Deployment, Limit, Needs, first, limits, needs, shares
 from bench.scaling.scenarios import MINUTES, MIX, Outcome
 
 SIZES = (1, 100, 10_000)
@@ -23,6 +23,7 @@ def tables(told: Mapping[str, Any], costs: Costs, deployment: Deployment, played
     return {
         "costs": costs_table(told),
         "stages": stages_table(told),
+        "shares": shares_table(shares(costs, MIX)),
         "needs": needs_table([needs(costs, MIX, deployment, size) for size in SIZES]),
         "limits": limits_table(found),
         "bursts": bursts_table(played),
@@ -44,6 +45,12 @@ def stages_table(told: Mapping[str, Any]) -> str:
         for name, stage in told["stages"].items()
     ]
     return _table(("work", "CPU", "quantiles", "from"), rows)
+
+
+def shares_table(spent: Mapping[str, float]) -> str:
+    whole = sum(spent.values())
+    rows = [(what, f"{seconds:.3f} s", f"{100 * seconds / whole:.1f} %") for what, seconds in spent.items()]
+    return _table(("of a job in the mean", "CPU", "share"), [*rows, ("all", f"{whole:.3f} s", "")])
 
 
 def needs_table(sizes: Sequence[Needs]) -> str:

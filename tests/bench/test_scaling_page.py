@@ -11,7 +11,7 @@ import pytest
 
 from bench.scaling import manifests, measured
 from bench.scaling.__main__ import PAGE, crews, outcomes
-from bench.scaling.capacity import cpu, first, limits, messages, needs, writes
+from bench.scaling.capacity import cpu, first, limits, messages, needs, shares, writes
 from bench.scaling.page import SIZES, TABLE, renewed, tables
 from bench.scaling.scenarios import LOADS, MIX, STANDS, Load, Outcome, Plan, outcome, played, requests
 from bench.scaling.simulation import DRAIN_SECONDS
@@ -70,6 +70,11 @@ def test_each_event_that_a_stage_waits_for_is_a_message_where_the_job_asks_for_i
     assert set(CONSUMES.values()) == {ClipsRequested, SourceReady, ClipUploaded, AsrDone}
     plain = replace(MIX, subtitled=0.0, burned=0.0)
     assert [messages(one) for one in (plain, replace(plain, subtitled=1.0), replace(plain, subtitled=1.0, burned=1.0))] == [2, 3, 4]
+
+
+def test_all_that_a_job_costs_has_its_share():
+    costs = measured.costs()
+    assert sum(shares(costs, MIX).values()) == pytest.approx(sum(cpu(costs, MIX).values()) + costs.postgres_cpu + costs.nats_cpu)
 
 
 def test_a_job_by_upload_is_two_requests_that_a_limit_counts():
