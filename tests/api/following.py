@@ -76,7 +76,7 @@ class Deaf:
         return b"".join(message.get("body", b"") for message in self.got)
 
     async def hears(self, part: bytes) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while part not in self.body:
                 await asyncio.sleep(0.01)
 

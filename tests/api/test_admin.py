@@ -76,7 +76,7 @@ async def desk(api: Running) -> AsyncIterator[Desk]:
     async with admitted(api) as desk:
         await desk.to.bus.js.purge_stream(DLQ)
         janitor = asyncio.create_task(serve_dead_letters(load(JanitorSettings, api.environ), desk.to))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while (await desk.http.get("/api/admin/dlq")).status_code != 200:
                 await asyncio.sleep(0.02)
         yield desk

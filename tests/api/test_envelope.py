@@ -121,7 +121,7 @@ async def test_a_client_that_leaves_in_the_middle_is_counted_as_gone(api: Runnin
     await writer.drain()
     writer.close()
     await reader.read()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await api.counted("clip_http_requests_total", **gone) == 0:
             await asyncio.sleep(0.01)
     assert await api.counted("clip_http_problems_total", code="INTERNAL") == internal

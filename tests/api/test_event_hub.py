@@ -28,5 +28,5 @@ class Noting(EventFeed):
 async def test_the_feed_is_not_read_in_the_name_of_the_client_that_came_first() -> None:
     feed = Noting()
     with bound_contextvars(correlation_id="the first client's", job_id="its job"), EventHub(feed, most=1).listening(uuid4(), "me"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await feed.read_for == {}

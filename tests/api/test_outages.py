@@ -13,7 +13,7 @@ NOWHERE = "127.0.0.1:9"
 
 async def ready(api: Running, status: str) -> dict[str, object]:
     """What /readyz says once it says this status."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while (answer := (await api.http.get("/readyz")).json())["status"] != status:
             await asyncio.sleep(0.05)
     return answer["dependencies"]

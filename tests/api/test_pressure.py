@@ -82,7 +82,7 @@ async def pressed(own: LocalServers) -> AsyncIterator[Running]:
 
 async def until(api: Running, status: int) -> httpx.Response:
     """The first answer to a new upload ticket, which costs nothing, that has this status."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while (answer := await api.http.post("/api/uploads", json={"filename": "a.mp4", "size": 10})).status_code != status:
             await asyncio.sleep(0.02)
     return answer
@@ -121,7 +121,7 @@ async def test_a_full_queue_refuses_new_work_and_nothing_else(pressed: Running) 
 
 async def told(api: Running) -> None:
     """By the metric, which every API of this process sets in turn: those of other tests have room."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while await api.counted("clip_backpressure", reason="queue") != 1:
             await asyncio.sleep(0.02)
 
@@ -156,7 +156,7 @@ async def taken_on(api: Running) -> int:
 async def measured_anew(api: Running) -> None:
     """By every API of this process, of which there are three at most: the metrics are theirs together."""
     before = await measurements(api)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while await measurements(api) < before + 6:
             await asyncio.sleep(0.02)
 
@@ -185,7 +185,7 @@ async def test_without_nats_jobs_are_taken_up_to_the_mark_by_all_processes_toget
         assert await taken_on(another) == 3
     await until(pressed, 503)
     await own.nats.start()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not pressed.to.bus.client.is_connected:
             await asyncio.sleep(0.02)
     await measured_anew(pressed)
@@ -220,7 +220,7 @@ async def test_a_stage_whose_every_worker_is_full_refuses_new_work_until_one_has
 async def say(api: Running, worker: str, *, full: bool) -> None:
     """What a clipper says of itself; the API has subscribed within a second of its start."""
     said = WorkerReport(worker=worker, in_hand=1, places=4, scratch_free_mb=1, scratch_used_mb=1, full=full)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while f"{SUBJECT}.*" not in {subscription.subject for subscription in api.to.bus.client._subs.values()}:
             await asyncio.sleep(0.02)
     await api.to.bus.client.publish(subject_of(StageName.CLIPPER), msgspec.json.encode(said))

@@ -60,7 +60,7 @@ async def resolver(api: Running, to: Connections, describer: Warm, **given: Any)
 
 
 async def until_served(to: Connections) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not [s for s in to.bus.client._subs.values() if s.subject == SUBJECT]:
             await asyncio.sleep(0)
         await to.bus.client.flush()
@@ -233,7 +233,7 @@ async def test_a_resolver_process_answers(servers: dict[str, str], tmp_path: Pat
         await to.objects.ensure_buckets()
         key = await whole_upload(to, film)
         async with process(own):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while (answer := await probed(http, sourceType="upload", uploadKey=key)).status_code == 503:
                     await asyncio.sleep(0.1)
         assert answer.json()["probe"]["accepted"] is True
@@ -248,7 +248,7 @@ async def process(own: LocalServers) -> AsyncIterator[None]:
     try:
         yield
         started.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await started.wait() == 0
     finally:
         if started.returncode is None:

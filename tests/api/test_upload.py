@@ -130,7 +130,7 @@ async def test_a_client_that_leaves_leaves_nothing(api: Running, size: int) -> N
     await writer.drain()
     writer.close()
     await reader.read()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while await api.counted(**gone) == left:
             await asyncio.sleep(0.01)
     assert (await api.uploads(), await parts_left(api)) == before

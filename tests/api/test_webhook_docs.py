@@ -42,7 +42,7 @@ async def told(command: str, **variables: str) -> Any:
     process = await asyncio.create_subprocess_exec(
         "bash", "-euc", command, env={**os.environ, **variables}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         out, problem = await process.communicate()
     assert process.returncode == 0, problem.decode()
     return json.loads(out)
@@ -59,7 +59,7 @@ async def receiver(folder: Path, secret: str, port: int) -> AsyncIterator[asynci
     )
     assert process.stdout
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await _answers(port):
                 await asyncio.sleep(0.05)
         yield process.stdout
@@ -89,7 +89,7 @@ async def test_the_page_leads_to_a_receiver_that_hears_each_end_once_and_believe
         key, _ = await KeyStore(to.pool, Pepper(PEPPER)).create(wish)
         known = {"API": str(http.base_url).rstrip("/"), "KEY": key.written.reveal(), "CALLBACK": f"http://127.0.0.1:{port}/hook"}
         secret = (await told(SECRET_SHOWN, **known))["secret"]["secret"]
-        async with receiver(tmp_path, secret, port) as printed, asyncio.timeout(30):
+        async with receiver(tmp_path, secret, port) as printed, asyncio.timeout(90):
             job = UUID((await told(JOB_MADE, **known))["job"]["id"])
             await to.store.append(envelope(uploaded(), job))
             assert await printed.readline() == f"job.done {job}\n".encode()

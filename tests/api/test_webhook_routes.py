@@ -54,7 +54,7 @@ class Client:
 
     async def told(self, job: UUID, state: str) -> dict[str, Any]:
         """The job's one webhook, when it has come to this state."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while True:
                 found = (await self.json("GET", f"/api/jobs/{job}/webhooks"))["deliveries"]
                 if [one["state"] for one in found] == [state]:
@@ -251,7 +251,7 @@ async def test_a_job_that_is_forgotten_takes_its_webhooks_along(client: Client) 
     await client.happened(envelope(uploaded(), job))
     await client.told(job, "pending")
     await client.happened(envelope(JobExpired(), job))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while await client.to.pool.fetchval("SELECT count(*) FROM webhook_deliveries"):
             await asyncio.sleep(0.05)
     assert (await client.http.get(f"/api/jobs/{job}/webhooks")).status_code == 410

@@ -230,7 +230,7 @@ async def test_a_slow_receiver_holds_up_nobody_else(desk: Desk) -> None:
 
 
 async def _until_heard(sender: Sender, receiver: Receiver, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while len(receiver.heard) < count:
             await sender.turn()
             await asyncio.sleep(0.01)

@@ -160,6 +160,6 @@ async def post_office(database: str) -> AsyncIterator[Desk]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not true():
             await asyncio.sleep(0.01)

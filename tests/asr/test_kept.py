@@ -68,7 +68,7 @@ def asking(replicas: Sequence[Transcriber], audio: Audio, wish: Wish = ANY, aske
 
 
 async def outcomes(askers: Sequence[asyncio.Task[Transcript]]) -> list[Transcript | BaseException]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await asyncio.gather(*askers, return_exceptions=True)
 
 

@@ -81,7 +81,7 @@ async def half_open(jobs: int, seed: int, variables: Variables = None) -> Outcom
 
 async def until_back(line: Chain, times: int) -> None:
     """The stages' own connection has been made again so often."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (line.workers.client.stats["reconnects"] >= times and line.workers.client.is_connected):
             await asyncio.sleep(0.01)
 

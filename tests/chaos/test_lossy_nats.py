@@ -56,7 +56,7 @@ async def test_a_body_that_nobody_can_read_is_a_dead_letter_at_its_first_deliver
     body = b'{"event": \xff\x00'
     async with real_servers(servers) as real, chain(real) as line:
         await line.bus.js.publish("clip.uploaded", body, headers={"Clip-Job-Id": "unknown"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while await line.messages():
                 await asyncio.sleep(0.01)
         letter = await line.bus.js.get_last_msg(DLQ, "dlq.clip.uploaded")

@@ -66,7 +66,7 @@ async def struck(system: System, kind: str, stage: StageName, code: Code = FATAL
 
 
 async def until_expired(system: System, job_id: UUID) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while (await system.jobs([job_id]))[job_id].status != "expired" or len(await system.rows([job_id])) > 1:
             await asyncio.sleep(0.1)
 

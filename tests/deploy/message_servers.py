@@ -93,7 +93,7 @@ def certified(home: Path) -> Path:
 
 
 async def _whole(monitors: tuple[str, ...]) -> None:
-    async with asyncio.timeout(30), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(90), aiohttp.ClientSession() as http:
         for monitor in monitors:
             while not await _is_healthy(http, monitor):
                 await asyncio.sleep(0.05)

@@ -158,7 +158,7 @@ async def test_the_message_server_takes_its_file_and_password_and_syncs_always(t
     (tmp_path / "nats.conf").write_text(text.replace('"/data"', json.dumps(str(tmp_path))))
     server = await asyncio.create_subprocess_exec(str(PROGRAM), "--config", str(tmp_path / "nats.conf"), env=environ("nats"))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await listens(monitor):
                 await asyncio.sleep(0.05)
         assert await sync_problems(f"http://127.0.0.1:{monitor}") == []
@@ -183,7 +183,7 @@ async def told(port: int, login: dict[str, str | None]) -> bytes:
     """The server's words up to its answer to a ping, or to its refusal."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"CONNECT {json.dumps(login | {'verbose': False})}\r\nPING\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await reader.readline()
         answer = await reader.readline()
     writer.close()

@@ -184,7 +184,7 @@ async def test_the_api_asks_the_resolver_what_a_source_holds(production: Product
 
 async def test_nothing_that_a_service_needs_was_refused(production: Production):
     """After the jobs above, and sweeps of the janitor every second."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while await production.count("take") < LEASES or await production.count("consumers_info") < ROUNDS:
             await asyncio.sleep(0.1)
     log = production.log.read_text()

@@ -66,7 +66,7 @@ class Run:
 
     async def until(self, holds: Callable[["Run"], bool]) -> None:
         """What is counted after a client has its answer, and what is measured every so often, is waited for."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not holds(self):
                 await asyncio.sleep(0.2)
                 self.after = await pages(self.system)

@@ -41,7 +41,7 @@ async def ran(world: World, name: str, *arguments: str, **environment: str) -> R
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         out, err = await process.communicate()
     return Ran(process.returncode or 0, out.decode(), err.decode())
 

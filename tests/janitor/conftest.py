@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -99,7 +99,7 @@ async def own_buckets(world: World) -> AsyncIterator[World]:
 async def served(world: World) -> AsyncIterator[World]:
     """The world with a janitor that answers for the dead letters."""
     task = asyncio.create_task(serve_dead_letters(world.settings, world.c))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not await described(world.bus.client):
             await asyncio.sleep(0.02)
     yield world
@@ -108,8 +108,12 @@ async def served(world: World) -> AsyncIterator[World]:
 
 
 async def _emptied(url: str) -> None:
+    """Who still reads for another module may lock the tables in another order: Postgres then refuses one of the two, and this asks again."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("TRUNCATE job_events, job_index, leases")
+        while True:
+            with suppress(asyncpg.DeadlockDetectedError):
+                await connection.execute("TRUNCATE job_events, job_index, leases")
+                return
     finally:
         await connection.close()

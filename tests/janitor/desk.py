@@ -23,7 +23,7 @@ async def described(client: Client) -> dict[str, Any] | None:
 
 async def asked(world: "World", verb: str, **request: Any) -> dict[str, Any]:
     """The answer of `nats req clipstream.dlq.<verb> '<request>'`, which must be none of an error."""
-    reply = await world.bus.client.request(f"clipstream.dlq.{verb}", json.dumps(request).encode(), timeout=5)
+    reply = await world.bus.client.request(f"clipstream.dlq.{verb}", json.dumps(request).encode(), timeout=30)
     assert not reply.headers, reply.headers
     result: dict[str, Any] = json.loads(reply.data)
     return result
@@ -31,6 +31,6 @@ async def asked(world: "World", verb: str, **request: Any) -> dict[str, Any]:
 
 async def refused(world: "World", verb: str, body: bytes) -> tuple[str, str]:
     """The error's code and text, as the headers of a micro service tell them."""
-    reply = await world.bus.client.request(f"clipstream.dlq.{verb}", body, timeout=5)
+    reply = await world.bus.client.request(f"clipstream.dlq.{verb}", body, timeout=30)
     assert reply.headers is not None, reply.data
     return reply.headers["Nats-Service-Error-Code"], reply.headers["Nats-Service-Error"]

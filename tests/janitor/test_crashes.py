@@ -49,7 +49,7 @@ async def is_there(world: World) -> None:
 
 
 async def killed(process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await process.wait() == -signal.SIGKILL
 
 

@@ -54,7 +54,7 @@ async def pasted(command: str, folder: Path, environ: dict[str, str]) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         output, _ = await process.communicate()
     assert process.returncode == 0, (command, output.decode())
     return output.decode()

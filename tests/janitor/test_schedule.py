@@ -98,7 +98,7 @@ async def holder(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def heard(process: asyncio.subprocess.Process) -> bytes:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await process.stdout.readline()
 
 

@@ -88,7 +88,7 @@ async def test_a_fetch_that_begins_past_the_end_is_refused_before_anything_is_fe
 async def test_a_job_whose_own_range_is_outside_says_nothing_of_the_group_that_waits_for_it(downloads: Downloads, short: Path):
     url = downloads.site.file(packaged(short, "faststart"))
     alone = asyncio.create_task(downloads.resolve(url, 15, 70))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not downloads.site.requests:
             await asyncio.sleep(0.005)
     ready = await downloads.answer(url, of_group(15, 17, Segment(start=15, end=70)))

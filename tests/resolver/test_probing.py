@@ -214,7 +214,7 @@ async def test_beyond_so_many_at_once_who_asks_is_told_to_come_back(settings: Re
         serve_probes(Prober(settings=settings, bucket=to.objects.sources, describer=tools.describer, look_at_url=held), to)
     )
     asking = [asyncio.create_task(asked(to)) for _ in range(PROBES_AT_ONCE)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         for _ in asking:
             await waiting.acquire()
         with pytest.raises(Failure) as raised:
@@ -251,7 +251,7 @@ async def test_a_service_that_ends_leaves_nobody_waiting_for_it(settings: Resolv
 
     prober = Prober(settings=settings, bucket=to.objects.sources, describer=tools.describer, look_at_url=held)
     service, asking = asyncio.create_task(serve_probes(prober, to)), asyncio.create_task(asked(to))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await begun.wait()
         service.cancel()
         await asyncio.wait([service])

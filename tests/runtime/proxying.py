@@ -43,7 +43,7 @@ def request(proxy: EgressProxy, line: str, *fields: str) -> bytes:
 
 async def told(proxy: EgressProxy, line: str, *fields: str) -> bytes:
     """All that the proxy says to a request."""
-    async with asyncio.timeout(10), connection(proxy) as (reader, writer):
+    async with asyncio.timeout(40), connection(proxy) as (reader, writer):
         writer.write(request(proxy, line, *fields))
         return await reader.read()
 

@@ -43,7 +43,7 @@ async def stepping(steps: Steps, pause: Pause) -> AsyncIterator[None]:
 
 
 async def until_done(steps: Steps) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await steps.done.wait()
 
 
@@ -93,7 +93,7 @@ async def test_a_step_broken_off_by_an_outage_comes_again_when_the_dependency_an
     nats, steps = Switch(lambda: GONE), Steps(broke)
     nats.is_on = False
     async with stepping(steps, every(0.01, healthy(nats=nats.ping))):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await nats.asked.wait()
         assert steps.count == 1
         nats.is_on = True
@@ -126,7 +126,7 @@ async def test_tasks_run_while_inside_and_are_over_behind_it_whatever_ended_it()
         raise ValueError("a task's own end ends nothing else")
 
     with pytest.raises(KeyError):
-        async with asyncio.timeout(5), running(task(), broken()):
+        async with asyncio.timeout(20), running(task(), broken()):
             await begun.wait()
             assert not over
             raise KeyError
@@ -145,7 +145,7 @@ async def test_a_task_that_did_not_hear_its_end_is_told_again(monkeypatch: pytes
         heard.set()
         await asyncio.wait_for(asyncio.Event().wait(), 60)
 
-    async with asyncio.timeout(5), running(for_ever("asking", ask, every(60))):
+    async with asyncio.timeout(20), running(for_ever("asking", ask, every(60))):
         await asking.wait()
         await asyncio.sleep(0)  # until it waits
         answer.set_result(None)

@@ -27,7 +27,7 @@ async def slow_loris(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 @pytest.mark.parametrize("handler", [silent, slow_loris])
 async def test_a_site_that_stalls_or_drips_is_cut(handler: Handler) -> None:
     async with site(handler) as there, proxying(there, allowance=Allowance(MIB, stall_seconds=0.3)) as proxy:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             with pytest.raises(ConnectionError):
                 await told(proxy, f"GET http://video.test:{there.port}/ HTTP/1.1")
             async with tunnel(proxy, there.port) as (reader, writer):
@@ -109,7 +109,7 @@ async def test_little_is_read_ahead_of_a_reader_that_stops_and_the_outside_is_le
                 before = proxy.received
                 await asyncio.sleep(0.1)  # until the flow has come to rest
             assert proxy.received < 8 * MIB
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await done.wait()
 
 
@@ -121,7 +121,7 @@ async def test_a_child_that_goes_takes_the_outside_with_it_though_nothing_is_sai
 
 
 async def all_closed(there: Site) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         while there.is_open:
             await asyncio.sleep(0.01)
 

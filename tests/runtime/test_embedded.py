@@ -208,7 +208,7 @@ async def test_a_start_cut_short_leaves_no_process(tmp_path: Path) -> None:
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
-    async with asyncio.timeout(5), local_servers(tmp_path, NOTHING) as variables:
+    async with asyncio.timeout(20), local_servers(tmp_path, NOTHING) as variables:
         await use_postgres(variables)
 
 

@@ -80,7 +80,7 @@ async def test_two_events_that_want_the_same_number_both_stand_in_the_end_one_be
             async with connection.transaction():
                 await connection.execute(NUMBERED_TWO, theirs.id, opening.job_id, encode(theirs).decode())
                 appending = asyncio.create_task(store.append(ours))
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(40):
                     while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"):
                         await asyncio.sleep(0.01)
             assert await appending == (ours, 3)

@@ -122,7 +122,7 @@ async def test_workers_hold_what_they_have_places_for_however_much_waits(bus: Je
     desks = two_workers(bus, tmp_path, hold)
     await submitted(desks[0], 20)
     running = [desk.run() for desk in desks]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while await ack_pending(bus) < 2 * PLACES:
             await asyncio.sleep(0.01)
     assert {await ack_pending(bus) for _ in range(300)} == {2 * PLACES}
@@ -165,7 +165,7 @@ async def test_what_was_handed_back_comes_with_what_is_new(bus: JetStreamBus, tm
         await delivery.nak(0)
     await desk.submit("d")
     found: list[int] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while len(found) < 4:
             found += [delivery.sequence for delivery in await lane.take_now(10)]
     assert sorted(found) == [1, 2, 3, 4]
@@ -184,7 +184,7 @@ async def test_a_stage_with_many_places_fills_them_by_few_questions(bus: JetStre
     lanes = every_lane(bus)
     running = asyncio.create_task(run_stage(desk.stage, desk.world, lanes, desk.stopping))
     info = partial(bus.js.consumer_info, CLIPS, durable(BURNER, Priority.NORMAL))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while ((await info()).num_ack_pending or 0) < 20:
             await asyncio.sleep(0.005)
     assert sum(lane._questions for lane in lanes.values()) <= 5

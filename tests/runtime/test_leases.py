@@ -75,7 +75,7 @@ async def test_a_holder_that_says_nothing_loses_its_lease_and_is_told_so(pool: P
 async def test_a_holder_whose_lease_another_took_is_told_so_at_its_next_word_and_leaves_it_to_the_other(pool: Pool, name: str) -> None:
     """It was stopped for longer than the lease lasts, and goes on."""
     with pytest.raises(Failure, match="lease was lost"):
-        async with asyncio.timeout(10), Leases(pool, SHORT).held(name) as ours:
+        async with asyncio.timeout(40), Leases(pool, SHORT).held(name) as ours:
             assert ours
             await pool.execute("UPDATE leases SET holder = 'another', expires_at = now() + interval '1 minute' WHERE name = $1", name)
             await asyncio.Event().wait()
@@ -97,7 +97,7 @@ async def test_of_many_that_find_a_lease_over_one_takes_it(pool: Pool, name: str
     all_asked = asyncio.Barrier(10)
 
     async def take() -> bool:
-        async with Leases(pool).held(name) as ours, asyncio.timeout(10):
+        async with Leases(pool).held(name) as ours, asyncio.timeout(40):
             await all_asked.wait()  # it is kept until all have asked: one who asks later may rightly have it after us
             return ours
 

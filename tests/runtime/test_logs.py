@@ -200,7 +200,7 @@ async def test_what_a_lasting_child_says_is_a_line_of_the_job_it_works_on(capsys
 
 async def until_said(capsys: pytest.CaptureFixture[str], job: str) -> None:
     """Other words may come between: what earlier tests left behind is collected, and complains, whenever it likes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not (said := [line for line in lines(capsys) if line["event"] == "a child process complains"]):
             await asyncio.sleep(0.01)
     [line] = said

@@ -17,7 +17,7 @@ async def test_a_server_without_tls_gets_no_password_where_the_url_says_tls() ->
         heard.put_nowait(await reader.read())
         writer.close()
 
-    async with await asyncio.start_server(pretend, "127.0.0.1", 0) as server, asyncio.timeout(20):
+    async with await asyncio.start_server(pretend, "127.0.0.1", 0) as server, asyncio.timeout(60):
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with open_client(f"tls://user:hunter2@{address}", name="test") as client:
             assert await heard.get() == b""
@@ -34,7 +34,7 @@ async def test_the_same_server_gets_it_where_the_url_does_not_ask_for_tls() -> N
         heard.put_nowait(await reader.readline())
         writer.close()
 
-    async with await asyncio.start_server(pretend, "127.0.0.1", 0) as server, asyncio.timeout(20):
+    async with await asyncio.start_server(pretend, "127.0.0.1", 0) as server, asyncio.timeout(60):
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with open_client(f"nats://user:hunter2@{address}", name="test"):
             assert b"hunter2" in await heard.get()

@@ -49,7 +49,7 @@ async def at_work(desk: Desk, delivery: MemoryDelivery) -> AsyncIterator[None]:
     work = asyncio.create_task(desk.deliver(delivery))
     await handler.working.wait()
     yield
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await work
     assert handler.stopped.is_set()
 

@@ -29,7 +29,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def until_dead(pid: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while is_alive(pid):
             await asyncio.sleep(0.01)
 

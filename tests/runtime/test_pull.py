@@ -54,7 +54,7 @@ async def bus(own: LocalServers) -> AsyncIterator[JetStreamBus]:
 
 
 async def connected(bus: JetStreamBus) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await answers(bus):
             await asyncio.sleep(0.01)
 
@@ -101,7 +101,7 @@ class Desk:
         return asyncio.create_task(run_stage(self.stage, self.world, every_lane(self.bus), self.stopping))
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.done) < count or await self.left():
                 await asyncio.sleep(0.005)
 
@@ -156,7 +156,7 @@ async def test_a_full_worker_leaves_the_rest_to_others(bus: JetStreamBus, tmp_pa
     for priority in Priority:
         await other.submit(priority.value, priority)
     second = other.run()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while len(other.done) < 3:
             await asyncio.sleep(0.005)
     release.set()
@@ -183,11 +183,11 @@ async def test_a_message_that_meets_busy_workers_only_is_not_given_up(bus: JetSt
     await waited_for(bus, Priority.BULK, len(desks))
     for n in range(len(desks)):
         await desks[0].submit(f"{n}")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for _ in desks:
             await held.acquire()
     await desks[0].submit("sent round", Priority.BULK)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await bus.js.consumer_info(CLIPS, "burner-bulk")).num_redelivered == 0:
             await asyncio.sleep(0.005)
     release.set()
@@ -199,7 +199,7 @@ async def test_a_message_that_meets_busy_workers_only_is_not_given_up(bus: JetSt
 
 async def waited_for(bus: JetStreamBus, priority: Priority, count: int) -> None:
     """Return when so many idle workers ask for a lane's next message."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while ((await bus.js.consumer_info(CLIPS, f"burner-{priority}")).num_waiting or 0) < count:
             await asyncio.sleep(0.005)
 
@@ -217,7 +217,7 @@ async def test_work_that_waits_for_something_scarce_is_passed_by_other_work(bus:
     await desk.submit("first")
     await desk.submit("second")
     running = desk.run()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not desk.done:
             await asyncio.sleep(0.005)
     release.set()

@@ -84,7 +84,7 @@ async def test_scratch_over_its_limit_is_said_once_in_the_log_in_metrics_and_in_
     with capture_logs() as logs:
         large.write_bytes(bytes(2 * MIB))
         watching = asyncio.create_task(room.watch(health))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not health.full:
                 await asyncio.sleep(0.01)
         await room.look()
@@ -92,7 +92,7 @@ async def test_scratch_over_its_limit_is_said_once_in_the_log_in_metrics_and_in_
         assert REGISTRY.get_sample_value("clip_scratch_bytes") >= 2 * MIB
         assert readiness(health) == {"status": "degraded", "dependencies": {}, "full": ["scratch"]}
         large.unlink()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await room.until_free()
             while health.full:
                 await asyncio.sleep(0.01)
@@ -123,7 +123,7 @@ async def test_a_full_worker_finishes_what_it_has_and_leaves_the_rest_to_others_
     room = ScratchRoom(settings(files))
     async with working(desk, room) as places:
         await desk.submit("in hand")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await held.wait()
         (files / "large").write_bytes(bytes(2 * MIB))
         await room.look()
@@ -132,23 +132,23 @@ async def test_a_full_worker_finishes_what_it_has_and_leaves_the_rest_to_others_
         await desk.submit("waits too")
         other = Desk(bus, tmp_path / "other")
         other.store.rows = desk.store.rows
-        async with working(other, ScratchRoom(settings(tmp_path / "other"))), asyncio.timeout(10):
+        async with working(other, ScratchRoom(settings(tmp_path / "other"))), asyncio.timeout(40):
             while len(other.done) < 2:
                 await asyncio.sleep(0.01)
         assert places.in_hand <= 2
         release.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while "in hand" not in desk.done:
                 await asyncio.sleep(0.01)
         taken = len(desk.done) + len(other.done)
         await desk.submit("later")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while await desk.left() > 1:
                 await asyncio.sleep(0.01)
         assert "later" not in desk.done
         (files / "large").unlink()
         await room.look()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while "later" not in desk.done:
                 await asyncio.sleep(0.01)
     assert len(desk.done) + len(other.done) == taken + 1
@@ -163,7 +163,7 @@ async def test_every_worker_says_how_it_stands_for_whoever_listens(bus: JetStrea
     await room.look()
     places = Places(desk.stage, desk.world.settings, room)
     telling = asyncio.create_task(send_reports(bus.client, "host:1", room, {BURNER: places}))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         message = await heard.get()
     telling.cancel()
     assert (message.subject, stage_of(message.subject)) == (subject_of(BURNER), BURNER)
@@ -238,7 +238,7 @@ async def test_a_job_on_a_full_disk_is_handed_back_uncharged(bus: JetStreamBus, 
     desk = Desk(bus, small_disk, handle=write)
     (small_disk / "of others").write_bytes(bytes(8 * MIB))
     await desk.submit("job")
-    async with working(desk, ScratchRoom(settings(small_disk))), asyncio.timeout(10):
+    async with working(desk, ScratchRoom(settings(small_disk))), asyncio.timeout(40):
         while not (retried := [row.event for row in desk.store.rows if type(row.event).__name__ == "StageRetried"]):
             await asyncio.sleep(0.01)
     assert [(event.charged, event.delay) for event in retried] == [(False, 15.0)]

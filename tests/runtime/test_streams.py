@@ -153,7 +153,7 @@ jetstream {{ store_dir: {json.dumps(str(folder))}, sync_interval: {sync} }}
     program = Path(sysconfig.get_path("scripts")) / "nats-server"
     server = await asyncio.create_subprocess_exec(program, "--config", configuration, stderr=asyncio.subprocess.DEVNULL)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not (written := list(folder.glob("*.ports"))):
                 await asyncio.sleep(0.02)
         yield str(json.loads(written[0].read_text())["monitoring"][0])

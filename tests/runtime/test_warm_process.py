@@ -37,7 +37,7 @@ async def pids(warm: Warm) -> tuple[int, int]:
 
 async def written(path: Path) -> list[int]:
     """The numbers in a file that a child is about to write."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not path.exists() or not path.read_text():
             await asyncio.sleep(0.01)
     return [int(word) for word in path.read_text().split()]

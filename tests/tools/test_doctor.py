@@ -179,7 +179,7 @@ def restricted(folder: Path) -> Iterator[str]:
 
 
 async def _address(folder: Path) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not (found := list(folder.glob("*.ports"))) or not found[0].read_text():
             await asyncio.sleep(0.02)
     return str(json.loads(found[0].read_text())["nats"][0])

@@ -59,7 +59,7 @@ async def fail(system: System, tmp_path: Path) -> str:
 async def listed(system: System, job_id: str) -> None:
     """Returns when the job has failed and is in the lists as such: what is counted comes from there."""
     await system.until(job_id, status="failed", seconds=30)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while job_id not in await failed(system):
             await asyncio.sleep(0.05)
 

@@ -60,7 +60,7 @@ async def test_an_upload_that_broke_off_goes_on_with_what_is_missing(browser: Br
         await visit.mark("1", "3")
         await page.clock.install()
         await visit.make()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await page.locator("#submit-error").is_hidden():
                 await page.clock.run_for(1000)
         await expect(page.locator("#submit-error")).to_contain_text("What was sent is kept.")

@@ -75,7 +75,7 @@ async def test_the_receiver_believes_what_is_signed(tmp_path: Path, unused_tcp_p
 
 
 async def posted(port: int, headers: Mapping[str, str]) -> int:
-    async with asyncio.timeout(20), httpx.AsyncClient() as http:
+    async with asyncio.timeout(60), httpx.AsyncClient() as http:
         while True:
             try:
                 return (await http.post(f"http://127.0.0.1:{port}/", content=BODY, headers=dict(headers))).status_code
