@@ -108,7 +108,7 @@ async def served(world: World) -> AsyncIterator[World]:
 
 
 async def _emptied(url: str) -> None:
-    """Who still reads for another module may lock the tables in another order: Postgres then refuses one of the two, and this asks again."""
+    """Who still reads for another module may lock the tables in another order: Postgres refuses one of the two, and this asks again."""
     connection = await asyncpg.connect(url)
     try:
         while True:
