@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http bench-pipeline bench-growth bench-system scaling dashboards lock configuration metrics-page clean
+.PHONY: help setup demo test test-thorough check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http bench-pipeline bench-growth bench-system scaling dashboards lock configuration metrics-page clean
 
 PYTHON ?= python3
 # By the shell: make's own functions part a path at its spaces.
@@ -28,6 +28,9 @@ demo: setup ## Cut a real clip with real subtitles, from nothing, and leave the 
 
 test: setup ## Run the tests, on real servers (ARGS="-k name" for some)
 	$(IN_ROOT) exec $(VENV_PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+test-thorough: setup ## Run the tests with every case of every sweep, about three quarters of an hour (ARGS="-k name")
+	$(IN_ROOT) THOROUGH=1 exec $(VENV_PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 chaos: setup ## Strike the whole system with faults and count what it cost, 45 min (ARGS="--quick --seed 7 --only soak")
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tests.chaos $(ARGS)

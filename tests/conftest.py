@@ -11,12 +11,20 @@ import pytest
 import structlog
 
 from libs.common.runtime.embedded import LocalServers, embedded_servers
+from tests.thorough import IS_THOROUGH
 from tests.whole_stack import callbacks, sample, site, small, system
 from tools.migrations import migrate
 
 __all__ = ["callbacks", "sample", "site", "small", "system"]
 
 MIGRATIONS = Path(__file__).parent.parent / "libs" / "common" / "migrations"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `thorough` is for `make test-thorough` alone."""
+    left = [] if IS_THOROUGH else [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in set(left)]
 
 
 @pytest.fixture(autouse=True)
