@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thorough check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http bench-pipeline bench-growth bench-system scaling dashboards lock configuration metrics-page clean
+.PHONY: help setup demo test test-thorough check up start stop chaos fuzz fuzz-api bench bench-cutting bench-sources bench-subtitles bench-http bench-pipeline bench-growth bench-system scaling dashboards lock literals configuration metrics-page clean
 
 PYTHON ?= python3
 # By the shell: make's own functions part a path at its spaces.
@@ -88,6 +88,9 @@ dashboards: setup ## Record a run of the whole stack with a real Prometheus, and
 
 lock: setup ## Write requirements/*.txt anew from pyproject.toml
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.lock
+
+literals: setup ## Write services/resolver/fetch/url_literals.json anew, for the yt-dlp that is installed
+	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.url_literals
 
 configuration: setup ## Write docs/configuration.md anew from the settings in the code
 	$(IN_ROOT) exec $(VENV_PYTHON) -m tools.configuration

@@ -17,6 +17,7 @@ from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, Unsu
 
 from libs.common.domain.failures import Code, Failure
 from services.resolver.fetch import refusals
+from services.resolver.fetch.extractor_choice import possible
 from services.resolver.fetch.formats import Info, is_list
 from services.resolver.fetch.tracks import Answer
 from services.resolver.fetch.words import Site
@@ -66,6 +67,13 @@ class Web:
 
 class _Downloader(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
     """Extractors ask through `urlopen`, for what is not large; media are read through `ask`."""
+
+    def extract_info(self, url: str, download: bool = True, ie_key: str | None = None, **more: Any) -> Any:  # noqa: FBT001, FBT002  its own
+        """As yt-dlp's own, without the extractors that can't be the one. Raises DownloadError where none is left."""
+        key = ie_key or next((key for key in possible(self._ies, url) if self._ies[key].suitable(url)), None)
+        if key is None:
+            raise DownloadError("No suitable extractor")
+        return super().extract_info(url, download, ie_key=key, **more)
 
     def urlopen(self, req: Any) -> Any:
         response = self.ask(req)
