@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,11 @@ async def visitor(films: Path, tmp_path: Path, children: Children) -> AsyncItera
 
 
 @pytest.fixture
-async def downloads(store: ObjectStore, servers: dict[str, str], films: Path, tmp_path: Path) -> AsyncIterator[Downloads]:
+async def downloads(
+    store: ObjectStore, servers: dict[str, str], films: Path, tmp_path: Path, tools: Tools, children: Children
+) -> AsyncIterator[Downloads]:
+    """With the processes that the session's tests share."""
     async with open_site(films) as site:
         variables = servers | allowing(site.port) | {"FFPROBE_BIN": media.FFPROBE}
-        async with open_tools(load(ResolverSettings, variables)) as tools:
-            yield Downloads(site, store, variables, tmp_path, tools)
+        async with open_tools(load(ResolverSettings, variables)) as own:
+            yield Downloads(site, store, variables, tmp_path, replace(own, describer=tools.describer, children=children))

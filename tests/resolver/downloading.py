@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -76,7 +76,8 @@ class Downloads:
 
     @asynccontextmanager
     async def replica(self) -> AsyncIterator["Downloads"]:
-        async with open_tools(load(ResolverSettings, self.variables)) as tools:
+        async with open_tools(load(ResolverSettings, self.variables)) as own:
+            tools = replace(own, describer=self.tools.describer, children=self.tools.children)
             yield Downloads(self.site, self.objects, self.variables, self.folder, tools)
 
     async def numbers(self, source_key: str) -> list[int]:

@@ -264,6 +264,7 @@ def _options(settings: CommonSettings, endpoint: str | None) -> dict[str, Any]:
     )
     return {
         "endpoint_url": endpoint,
+        "verify": False if (endpoint or "").startswith("http://") else None,  # else all certificates of the system are read, for nothing
         "region_name": settings.s3_region,
         "aws_access_key_id": key.reveal() if key else None,
         "aws_secret_access_key": secret.reveal() if secret else None,
