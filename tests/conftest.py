@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from libs.common.runtime.embedded import LocalServers, embedded_servers
+from tests.boto_files import read_once
 from tests.thorough import IS_THOROUGH
 from tests.whole_stack import callbacks, sample, site, small, system
 from tools.migrations import migrate
@@ -25,6 +26,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left = [] if IS_THOROUGH else [item for item in items if item.get_closest_marker("thorough")]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in set(left)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def boto_files() -> Iterator[None]:
+    with read_once():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 import pytest
@@ -19,7 +20,7 @@ from tests.sites.films import FOLDER
 from tests.sites.site import Site, open_site
 from tests.uploading import submitted
 from tools.local_stack import Plan, Stack, running_stack, until_ready
-from tools.sample import make_sample
+from tools.sample import arguments, make_sample
 
 POLL = 0.05
 
@@ -72,7 +73,7 @@ class System:
     async def _is_ready(self) -> bool:
         try:
             async with self.http.get("/readyz") as answer:
-                return answer.status == 200
+                return answer.status == 200 and (await answer.json())["status"] == "ready"
         except aiohttp.ClientError:
             return False
 
@@ -124,7 +125,9 @@ async def running(plan: Plan) -> AsyncIterator[System]:
         up = await stack.enter_async_context(running_stack(plan, lambda name, line: print(f"{name}: {line}", file=log)))
         await until_ready(plan, up)
         http = await stack.enter_async_context(aiohttp.ClientSession(up.url))
-        yield System(up, http, plan.home / "test.log")
+        system = System(up, http, plan.home / "test.log")
+        await system.until_ready()
+        yield system
 
 
 @pytest.fixture(scope="session")
@@ -162,20 +165,29 @@ async def callbacks(unused_tcp_port_factory: Any) -> AsyncIterator[Callbacks]:
 
 
 OPEN = {"PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", "ADMIN_ENABLED": "true", "WEBHOOK_ALLOW_HTTP": "true"}
+ACK_WAIT = 8
+"""Seconds that the work of a service that was killed lies there."""
 
 
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory, site: Site, callbacks: Callbacks) -> AsyncIterator[System]:
     """With everything switched on that clients may meet, but for keys."""
     allowed = allowing(site.port, callbacks.port, callbacks.other_port)
-    async with running(Plan(tmp_path_factory.mktemp("stack"), {**os.environ, **OPEN, **allowed})) as system:
+    async with running(
+        Plan(tmp_path_factory.mktemp("stack"), {**os.environ, **OPEN, **allowed, "QUEUE_ACK_WAIT_SEC": str(ACK_WAIT)})
+    ) as system:
         yield system
 
 
 @pytest.fixture(scope="session")
 async def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's: a minute of moving picture, a person reading."""
-    return await make_sample(tmp_path_factory.mktemp("sample") / "two_cities.mp4")
+    """The demo's, with a quarter of its pixels: a minute of moving picture, a person reading."""
+    with patch("tools.sample.arguments", lambda output: [_smaller(word) for word in arguments(output)]):
+        return await make_sample(tmp_path_factory.mktemp("sample") / "two_cities.mp4")
+
+
+def _smaller(word: str) -> str:
+    return word.replace("1280x720", "640x360").replace("veryfast", "ultrafast")
 
 
 @pytest.fixture(scope="session")

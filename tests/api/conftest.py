@@ -1,5 +1,6 @@
 """A running API on real servers: the session's Postgres and S3, and a NATS of its own whose streams nobody else reads."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from tests.own_database import own_database
 
 UNLIMITED = {"RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0", "WORKER_QUEUE_HIGH_WATERMARK": "1000000"}
 """Nobody works on what the tests order, and all of them are one client."""
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of plain HTTP, which else read all the authorities of the world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ async def running(environ: dict[str, str], **changes: str) -> AsyncIterator[tupl
     async with (
         connections(settings, "api", needed=NEEDED) as to,
         serving(settings, to) as url,
-        httpx.AsyncClient(base_url=url, timeout=30) as http,
+        httpx.AsyncClient(base_url=url, timeout=30, verify=NO_TLS) as http,
     ):
         yield http, to
 

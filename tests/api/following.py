@@ -5,13 +5,17 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client import REGISTRY
 
 from libs.common.runtime.event_feed import Batch, Cursor, EventFeed
 from libs.common.runtime.postgres import Pool
+from services.api.authority import FRESH_SECONDS
+from services.api.event_streams import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +120,10 @@ class BrokenOnce(EventFeed):
 
 async def let_in() -> None:
     """Everybody."""
+
+
+def sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """APIs that start from here on ask every half second whether a key is still good; else it is in time for ten."""
+    assert FRESH_SECONDS + Pace().check < 10
+    monkeypatch.setattr("services.api.authority.FRESH_SECONDS", 0.5)
+    monkeypatch.setattr("services.api.event_streams.Pace", partial(Pace, check=0.3))

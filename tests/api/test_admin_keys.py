@@ -1,18 +1,22 @@
 """The operator's routes of keys, and the command that makes the first one."""
 
 import asyncio
+import io
 import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from unittest.mock import patch
+from uuid import UUID
 
 import httpx
 import pytest
 
+from services.api import keys_command
 from services.api.caller import Scope
 from tests.api.conftest import Running
 from tests.api.keyed import KEYED, client, keyed, somewhere
@@ -38,11 +42,17 @@ class Office:
         return (await self.http.get("/api/jobs/x", headers={"authorization": f"Bearer {key}", **somewhere()})).status_code
 
 
-@pytest.fixture
-async def office(api: Running) -> AsyncIterator[Office]:
-    async with keyed(api) as (http, to):
-        http.headers["x-api-key"] = (await client(to.pool, Scope.ADMIN, name="ops")).written
+@pytest.fixture(scope="module")
+async def open_office(api: Running) -> AsyncIterator[Office]:
+    async with keyed(api) as (http, _):
         yield Office(http, api)
+
+
+@pytest.fixture
+async def office(open_office: Office) -> Office:
+    """With a key that nobody has used yet."""
+    open_office.http.headers["x-api-key"] = (await client(open_office.api.to.pool, Scope.ADMIN, name="ops")).written
+    return open_office
 
 
 async def test_a_new_key_is_shown_once_and_opens_what_it_may(office: Office) -> None:
@@ -160,10 +170,10 @@ async def test_no_secret_of_a_key_gets_into_the_logs(api: Running) -> None:
     assert [line for line in process.lines if any(secret in str(line) for secret in secrets)] == []
 
 
-async def command(api: Running, *argv: str, **environ: str) -> tuple[int, str, str]:
+async def ran(api: Running, *argv: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.api.keys_command", *argv),
-        env={"PATH": os.environ["PATH"], **api.environ, **KEYED, **environ},
+        env={"PATH": os.environ["PATH"], **api.environ, **KEYED},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -171,31 +181,44 @@ async def command(api: Running, *argv: str, **environ: str) -> tuple[int, str, s
     return process.returncode or 0, out.decode(), err.decode()
 
 
+async def called(api: Running, *argv: str, **environ: str) -> tuple[int, str, str]:
+    """The command in this process."""
+    given = {"PATH": os.environ["PATH"], **api.environ, **KEYED, **environ}
+    with (
+        patch.dict(os.environ, given, clear=True),
+        patch("sys.argv", ["keys_command", *argv]),
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as err,
+    ):
+        code = await asyncio.to_thread(keys_command.main)
+    return code, out.getvalue(), err.getvalue()
+
+
 async def test_the_first_key_is_made_and_taken_back_by_a_command(office: Office) -> None:
-    code, key, said = await command(office.api, "create", "--name", "ops", "--scope", "admin", "--tenant", "us", "--expires-days", "30")
+    code, key, said = await ran(office.api, "create", "--name", "ops", "--scope", "admin", "--tenant", "us", "--expires-days", "30")
     assert code == 0
     assert key.count("\n") == 1
     assert key.strip() not in said
     answer = await office.http.get("/api/admin/keys", headers={"x-api-key": key.strip(), **somewhere()})
     assert answer.status_code == 200
     key_id = key.split("_")[1]
-    _, lines, _ = await command(office.api, "list")
+    _, lines, _ = await called(office.api, "list")
     [listed] = [line for line in map(json.loads, lines.splitlines()) if line["id"] == key_id]
     assert (listed["name"], listed["tenant"], listed["scopes"]) == ("ops", "us", ["admin"])
-    assert await command(office.api, "revoke", key_id) == (0, "", f"{key_id} is revoked; every replica refuses it within 10 s\n")
+    assert await called(office.api, "revoke", key_id) == (0, "", f"{key_id} is revoked; every replica refuses it within 10 s\n")
 
 
 @pytest.mark.parametrize(
     ("argv", "changes", "complaint"),
     [
         (["create", "--name", "a\nb", "--scope", "admin"], {}, "name must be plain text"),
-        (["revoke", str(uuid4())], {}, "there is no such key"),
+        (["revoke", str(NOBODY)], {}, "there is no such key"),
         (["list"], {"DATABASE_URL": "postgresql://x:x@127.0.0.1:9/x"}, "the database can't be reached"),
         (["list"], {"API_SECRET": "", "ADMIN_ENABLED": "", "ENABLE_API_KEYS": ""}, "API_SECRET is not set"),
     ],
 )
 async def test_a_command_that_can_not_be_done_says_why(api: Running, argv: list[str], changes: dict[str, str], complaint: str) -> None:
-    code, out, said = await command(api, *argv, **changes)
+    code, out, said = await called(api, *argv, **changes)
     assert (code, out) == (1, "")
     assert complaint in said
     assert "Traceback" not in said

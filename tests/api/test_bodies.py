@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import Running
-from tests.api.keyed import KEYED, client
+from tests.api.keyed import KEYED, client, keyed
 from tests.api.test_jobs import code_of
 from tests.api.test_process import MIB, started
 
@@ -64,7 +64,7 @@ async def test_a_body_of_another_kind_is_refused(api: Running, kind: str) -> Non
 
 
 async def test_who_may_not_send_a_large_body_still_gets_to_read_why(api: Running) -> None:
-    async with started(api, **KEYED) as (_, http):
+    async with keyed(api) as (http, _):
         for body in (b" " * LARGE, chunks(LARGE)):
             assert code_of(await http.post("/api/jobs/upload", content=body)) == (401, "UNAUTHORIZED", None)
 

@@ -21,7 +21,7 @@ from services.api.event_streams import PAGE, EventStream, EventStreams, Pace
 from services.api.key_store import KeyStore, KeyWish
 from services.api.keys import Pepper
 from tests.api.conftest import Running, running
-from tests.api.following import BrokenOnce, Deaf, following, let_in, open_streams, queries
+from tests.api.following import BrokenOnce, Deaf, following, let_in, open_streams, queries, sooner
 from tests.api.test_jobs import DONE, FULL
 from tests.api.test_process import started as process
 from tests.builders import envelope, history, requested, started, uploaded
@@ -242,7 +242,8 @@ async def test_streams_end_at_once_when_the_server_stops(api: Running) -> None:
         assert time.monotonic() - began < 5
 
 
-async def test_a_stream_of_a_revoked_key_ends_within_ten_seconds(api: Running) -> None:
+async def test_a_stream_of_a_revoked_key_ends_within_ten_seconds(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    sooner(monkeypatch)
     secret = "s" * 32
     store = KeyStore(api.to.pool, Pepper(Secret(secret)))
     credentials, key = await store.create(KeyWish(name="reader", scopes=frozenset({Scope.READ}), tenant="acme"))

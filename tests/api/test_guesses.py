@@ -12,11 +12,11 @@ from services.api.event_streams import EventStream, EventStreams, Pace
 from services.api.guesses import GUESSES_PER_SECOND, MOST_GUESSES, Guesses
 from services.api.key_store import KeyStore
 from tests.api.conftest import Running
-from tests.api.following import Deaf, following
+from tests.api.following import Deaf, following, sooner
 from tests.api.keyed import PEPPER, client, keyed
 from tests.builders import envelope, requested
 
-STREAMS = MOST_GUESSES + 20
+FEW, STREAMS = 8, 20
 
 
 class Clock:
@@ -66,7 +66,12 @@ def test_a_bad_key_each_second_locks_nobody_out() -> None:
         assert taken(guesses)
 
 
-async def test_a_revoked_key_that_many_streams_use_ends_them_all_and_locks_nobody_out(api: Running) -> None:
+async def test_a_revoked_key_that_many_streams_use_ends_them_all_and_locks_nobody_out(
+    api: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sooner(monkeypatch)
+    monkeypatch.setattr("services.api.guesses.MOST_GUESSES", FEW)
+    monkeypatch.setattr("services.api.guesses.GUESSES_PER_SECOND", 1.0)
     async with keyed(api, TRUSTED_PROXIES="") as (http, to), AsyncExitStack() as stack:
         mine, other = await client(to.pool, tenant="acme"), await client(to.pool)
         job_id = await api.knows(envelope(requested(tenant="acme")))

@@ -4,10 +4,14 @@ import pytest
 
 from tests.api.conftest import Running, running
 from tests.fuzz_api import WITH_KEYS, fuzzed, key_for
+from tests.thorough import IS_THOROUGH
 
+READ = ("GET /api/jobs", "GET /api/jobs/{job_id}", "GET /api/admin/dlq")
+"""A list with filters, one with pages, and one thing of a list; the rest has its corners when thorough, and generated cases always."""
+LOOKED_AT = ("--include-method", "GET") if IS_THOROUGH else [word for name in READ for word in ("--include-name", name)]
 PHASES = {
     "generated and linked cases of every call": ("--phases", "examples,fuzzing,stateful"),
-    "the corners of each field of what reads": ("--phases", "coverage", "--include-method", "GET"),
+    "the corners of each field of what reads": ("--phases", "coverage", *LOOKED_AT),
 }
 
 

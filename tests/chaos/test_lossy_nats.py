@@ -6,43 +6,45 @@ from libs.common.domain.events import StageName
 from libs.common.domain.subjects import CLIPS, DLQ
 from tests.chaos import lossy
 from tests.chaos.chain import chain, real_servers
+from tests.thorough import IS_THOROUGH
 
 STAGES = len(StageName)
+JOBS = 12 if IS_THOROUGH else 6
 
 
 async def test_every_message_twice_and_late_is_answered_once_and_handled_once(servers: dict[str, str]) -> None:
     """Row 8. The second delivery finds the answer: the provider is asked once for a clip."""
-    counted = await lossy.twice(12, seed=8, variables=servers, after=0.5)
+    counted = await lossy.twice(JOBS, seed=8, variables=servers, after=0.5)
     assert counted.is_exact
-    assert (counted.messages, counted.handled, counted.charged) == (2 * 12 * STAGES, 12 * STAGES, 0)
+    assert (counted.messages, counted.handled, counted.charged) == (2 * JOBS * STAGES, JOBS * STAGES, 0)
 
 
 async def test_every_message_twice_at_once_is_answered_once(servers: dict[str, str]) -> None:
-    counted = await lossy.twice(12, seed=8, variables=servers)
+    counted = await lossy.twice(JOBS, seed=8, variables=servers)
     assert counted.is_exact
-    assert counted.messages == 2 * 12 * STAGES
+    assert counted.messages == 2 * JOBS * STAGES
 
 
 async def test_lost_acks_change_nothing(servers: dict[str, str]) -> None:
     """Row 9."""
-    counted = await lossy.acks_dropped(12, seed=9, variables=servers)
+    counted = await lossy.acks_dropped(JOBS, seed=9, variables=servers)
     assert counted.is_exact
-    assert counted.injected >= 8
-    assert (counted.messages, counted.handled, counted.charged) == (12 * STAGES, 12 * STAGES, 0)
+    assert counted.injected >= 2 * JOBS // 3
+    assert (counted.messages, counted.handled, counted.charged) == (JOBS * STAGES, JOBS * STAGES, 0)
 
 
 async def test_lost_pub_acks_make_no_second_message(servers: dict[str, str]) -> None:
     """Row 10: what was published again was one message, and handled once."""
-    counted = await lossy.pubacks_dropped(12, seed=10, variables=servers)
+    counted = await lossy.pubacks_dropped(JOBS, seed=10, variables=servers)
     assert counted.is_exact
-    assert counted.injected >= 8
-    assert (counted.messages, counted.handled, counted.charged) == (12 * STAGES, 12 * STAGES, 0)
+    assert counted.injected >= 2 * JOBS // 3
+    assert (counted.messages, counted.handled, counted.charged) == (JOBS * STAGES, JOBS * STAGES, 0)
 
 
 async def test_a_link_that_goes_dead_without_a_word_costs_time_only(servers: dict[str, str]) -> None:
-    counted = await lossy.half_open(8, seed=2, variables=servers)
+    counted = await lossy.half_open(JOBS, seed=2, variables=servers)
     assert counted.is_exact
-    assert (counted.messages, counted.handled, counted.charged) == (8 * STAGES, 8 * STAGES, 0)
+    assert (counted.messages, counted.handled, counted.charged) == (JOBS * STAGES, JOBS * STAGES, 0)
 
 
 async def test_connections_that_are_reset_again_and_again_cost_time_only(servers: dict[str, str]) -> None:

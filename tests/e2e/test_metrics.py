@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from libs.common.domain.events import Priority, StageName, known_types
 from libs.common.domain.failures import Code
+from tests.monitoring.page import written
 from tests.sites.films import short_film
 from tests.sites.packagings import packaged
 from tests.sites.site import Site
 from tests.whole_stack import Callbacks, System, said_by_proc
-from tools.metrics_page import SERVICES, Documented, documented
+from tools.metrics_page import SERVICES, Documented
 from tools.monitoring.programs import program
-from tools.sample import SENTENCE_END, SENTENCE_START
 
 pytestmark = pytest.mark.timeout(600)
 CLOSED: dict[str, set[str]] = {
@@ -50,7 +50,7 @@ Pages = dict[str, str]
 
 @cache
 def known() -> dict[str, Documented]:
-    return documented()
+    return written()
 
 
 @dataclass
@@ -106,12 +106,12 @@ async def uploaded_directly(system: System, file: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-async def run(system: System, site: Site, callbacks: Callbacks, sample: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+async def run(system: System, site: Site, callbacks: Callbacks, spoken: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One job with subtitles, one that fails, one by URL, one of a direct upload, one with a webhook; a request for what isn't there."""
     broken = tmp_path_factory.mktemp("broken") / "broken.mp4"
     broken.write_bytes(b"no film at all" * 1000)
     before = await pages(system)
-    spoken = await system.submit(sample, start=SENTENCE_START, end=SENTENCE_END, withSubtitles=True)
+    said = await system.submit(spoken, start=0, end=9, withSubtitles=True)
     failed = await system.submit(broken, start=1, end=2)
     visited = await system.submit_url(site.file(packaged(short_film(site.folder), "hls-fmp4")), 3.4, 6.4)
     async with system.http.post("/api/webhooks/secrets") as answer:
@@ -121,7 +121,7 @@ async def run(system: System, site: Site, callbacks: Callbacks, sample: Path, sm
     async with system.http.get("/api/jobs/nothing") as answer:
         assert answer.status == 404
     await system.until(failed, status="failed")
-    for job_id in (spoken, visited, told):
+    for job_id in (said, visited, told):
         await system.until(job_id, status="done")
     return Run(system, before, await pages(system))
 

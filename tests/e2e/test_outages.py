@@ -33,7 +33,9 @@ async def configured(tmp_path_factory: pytest.TempPathFactory, servers_apart: Lo
         yield system
 
 
-@pytest.mark.parametrize(("name", "taken_on"), [("nats", True), ("postgres", False), ("s3", False)])
+@pytest.mark.parametrize(
+    ("name", "taken_on"), [("nats", True), *(pytest.param(name, False, marks=pytest.mark.thorough) for name in ("postgres", "s3"))]
+)
 async def test_a_server_killed_in_the_middle_costs_time_only(
     configured: System, servers_apart: LocalServers, small: Path, name: str, taken_on: bool
 ) -> None:

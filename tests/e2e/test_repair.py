@@ -15,13 +15,12 @@ from services.janitor.findings import Finding, Seen
 from services.janitor.missing import MissingFiles
 from services.janitor.settings import JanitorSettings
 from tests.whole_stack import System
-from tools.sample import SENTENCE_END, SENTENCE_START
 
 pytestmark = pytest.mark.timeout(300)
 
 
-async def test_a_finished_job_whose_whole_folder_is_lost_comes_back(system: System, sample: Path) -> None:
-    job_id = await system.submit(sample, start=SENTENCE_START, end=SENTENCE_END, withSubtitles=True, burnSubtitles=True)
+async def test_a_finished_job_whose_whole_folder_is_lost_comes_back(system: System, spoken: Path) -> None:
+    job_id = await system.submit(spoken, start=1, end=7, withSubtitles=True, burnSubtitles=True)
     before = await system.until(job_id, status="done")
     settings = load(JanitorSettings, system.stack.environ)
     async with connections(settings, "test") as c:

@@ -29,7 +29,7 @@ def cues_of(document: dict[str, Any]) -> list[Cue]:
     return [Cue(round(cue["start"] * 1000), round(cue["end"] * 1000), tuple(cue["lines"])) for cue in document["cues"]]
 
 
-@pytest.mark.parametrize("recording", [BECKETT, TWO_CITIES], ids=lambda recording: recording.name)
+@pytest.mark.parametrize("recording", [BECKETT, pytest.param(TWO_CITIES, marks=pytest.mark.thorough)], ids=lambda recording: recording.name)
 async def test_what_was_said_is_read_and_breaks_no_rule(system: System, tmp_path: Path, recording: Recording):
     end = int(recording.seconds)
     job_id = await system.submit(filmed(recording, tmp_path / "film.mp4"), start=0, end=end + 0.3, withSubtitles=True, subtitleLang="en")

@@ -1,10 +1,11 @@
-"""Traces of whole jobs, as a real collector gets them: one a job, through all services, whole, and without a secret."""
+"""Traces of whole jobs, as a real collector gets them: one a job, through all services, whole, without a secret; and what they count."""
 
 import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,13 +14,13 @@ import pytest
 from aiohttp import web
 
 from tests.collector import Collector, Span, open_collector, tree
+from tests.e2e.costs import COSTS, LIMITED, costing, counted, differences, name_of
 from tests.resolver.visiting import allowing
 from tests.sites.films import short_film
 from tests.sites.packagings import packaged
 from tests.sites.site import Site
 from tests.whole_stack import OPEN, System, running
 from tools.local_stack import Plan
-from tools.sample import SENTENCE_END, SENTENCE_START
 
 pytestmark = pytest.mark.timeout(300)
 TRACE, CLIENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -73,28 +74,31 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-async def seen(tmp_path_factory: pytest.TempPathFactory, site: Site, small: Path, sample: Path, hook: Hook) -> AsyncIterator[Seen]:
-    """A job by upload; one with subtitles, burned in, and a webhook; one by URL in the client's trace; one that fails and is replayed."""
+async def seen(tmp_path_factory: pytest.TempPathFactory, site: Site, small: Path, spoken: Path, hook: Hook) -> AsyncIterator[Seen]:
+    """Jobs that are counted, one after the other; then at once a job by upload, one with subtitles, burned in, and a webhook,
+    one by URL in the client's trace, and one that fails and is replayed.
+    """
     async with open_collector() as collector:
         seen = Seen(collector, hook)
         traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
         traced["OTEL_EXPORTER_OTLP_HEADERS"] = f"x-key={SECRET}"
         allowed = allowing(site.port, hook.port)
-        async with running(Plan(tmp_path_factory.mktemp("stack"), {**os.environ, **OPEN, **allowed, **traced})) as system:
+        async with running(Plan(tmp_path_factory.mktemp("stack"), {**os.environ, **OPEN, **LIMITED, **allowed, **traced})) as system:
             seen.secrets = [SECRET, *secrets_of(system)]
+            seen.jobs = await costing(system, site, small, spoken)
             seen.jobs["upload"] = await system.submit(small, start=1, end=4)
             seen.jobs["url"] = await by_url(system, site.file(packaged(short_film(site.folder), "hls-fmp4"), key=SECRET))
             seen.jobs["failed"] = await system.submit_url(site.url("/status/404/film"), 1, 3)
             async with system.http.post("/api/webhooks/secrets") as answer:
                 assert answer.status == 201
             subtitled = {
-                "start": SENTENCE_START,
-                "end": SENTENCE_END,
+                "start": 0.5,
+                "end": 9.5,
                 "withSubtitles": True,
                 "burnSubtitles": True,
                 "callbackUrl": hook.url,
             }
-            seen.jobs["subtitled"] = await system.submit(sample, **subtitled)
+            seen.jobs["subtitled"] = await system.submit(spoken, **subtitled)
             await system.until(seen.jobs["failed"], status="failed")
             await replayed(system, seen.jobs["failed"])
             for job in ("upload", "url", "subtitled"):
@@ -126,8 +130,9 @@ async def replayed(system: System, job_id: str) -> None:
 
 async def test_a_job_is_one_trace_through_all_its_services(seen: Seen) -> None:
     cut = {"api", "resolver", "clipper"}
-    services = {"upload": cut, "url": cut, "subtitled": cut | {"asr"}, "failed": {"api", "resolver", "janitor"}}
-    assert {job: {span.service for span in seen.of(job)} for job in seen.jobs} == services
+    found = {job: {span.service for span in seen.of(job)} for job in seen.jobs}
+    asked = {"subtitled", "first subtitles", "cost of subtitles"}
+    assert found == {**dict.fromkeys(seen.jobs, cut), **dict.fromkeys(asked, cut | {"asr"}), "failed": {"api", "resolver", "janitor"}}
     traces = {seen.of(job)[0].trace for job in seen.jobs}
     assert len(traces) == len(seen.jobs)
     assert {span.trace for span in seen.spans if span.service != "api"} == traces
@@ -214,3 +219,10 @@ async def test_what_is_asked_again_and_again_makes_no_spans(seen: Seen) -> None:
 
 async def test_nobody_complains(seen: Seen) -> None:
     assert [line for line in seen.log.splitlines() if "traces are not" in line or "spans could not" in line] == []
+
+
+@pytest.mark.parametrize("kind", COSTS)
+async def test_a_job_costs_what_it_is_known_to_cost(seen: Seen, kind: str) -> None:
+    found = counted(seen.of(name_of(kind)))
+    changed = differences(found, COSTS[kind])
+    assert not changed, "\n".join([f"what a job costs has changed ({kind}):", *changed, "as a table:", pformat(found, width=140)])

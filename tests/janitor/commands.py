@@ -1,4 +1,4 @@
-"""The one-off commands as an operator runs them: their exit code and what they say. `called` is quick, `ran` is a process."""
+"""The one-off commands as an operator runs them: their exit code and what they say. `ran` is a process, the others are quick."""
 
 import asyncio
 import io
@@ -44,6 +44,14 @@ async def ran(world: World, name: str, *arguments: str, **environment: str) -> R
     async with asyncio.timeout(90):
         out, err = await process.communicate()
     return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+async def mained(environ: dict[str, str], module: ModuleType, *arguments: str) -> Ran:
+    """The command's main with this environment, in this process."""
+    given = patch.dict(os.environ, environ), patch("sys.argv", ["command", *arguments])
+    with given[0], given[1], redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = await asyncio.to_thread(module.main)
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 async def called(world: World, module: ModuleType, *arguments: str, **settings: Any) -> Ran:

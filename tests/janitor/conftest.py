@@ -1,4 +1,4 @@
-"""The janitor's world: a NATS of its own with the streams, the session's Postgres emptied, the session's S3."""
+"""The janitor's world: a NATS of its own whose streams are new for each test, the session's Postgres emptied, the session's S3."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,11 +10,13 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 import pytest
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
-from libs.common.domain.subjects import CLIPS
+from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ
 from libs.common.runtime import streams
 from libs.common.runtime.embedded import LocalServers, embedded_servers
-from libs.common.runtime.object_store import open_object_store
+from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.service import Connections, connections
 from libs.common.runtime.settings import load
 from services.janitor.dlq_service import serve_dead_letters
@@ -55,44 +57,42 @@ async def opened(servers: dict[str, str], folder: Path) -> AsyncIterator[World]:
             yield World(c, settings, own)
 
 
-@pytest.fixture
-async def world(servers: dict[str, str], tmp_path: Path) -> AsyncIterator[World]:
-    await _emptied(servers["DATABASE_URL"])
-    async with opened(servers, tmp_path) as world:
-        yield world
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def lasting(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One NATS server for a module's tests."""
+    """One NATS server for all tests. Whoever kills it starts it again before the test ends."""
     async with opened(servers, tmp_path_factory.mktemp("lasting")) as world:
         yield world
 
 
 @pytest.fixture
+async def world(emptied: World) -> World:
+    """The lasting world without a job, its streams as new: they count from one, and remember no message that they had."""
+    await _made_anew(emptied.bus.js)
+    return emptied
+
+
+@pytest.fixture
 async def emptied(lasting: World, servers: dict[str, str]) -> World:
-    """The lasting world without a job: for what needs no NATS server of its own."""
+    """The lasting world without a job: for what needs no streams."""
     await _emptied(servers["DATABASE_URL"])
     return lasting
 
 
 @pytest.fixture
-async def own(lasting: World, servers: dict[str, str]) -> AsyncIterator[World]:
-    """The lasting world emptied, with buckets of its own: for what looks through all the storage."""
-    await _emptied(servers["DATABASE_URL"])
-    await lasting.bus.js.purge_stream(CLIPS)
-    async with own_buckets(lasting) as own:
-        yield own
+async def own(world: World) -> World:
+    """The world with buckets of its own: for what looks through all the storage."""
+    return await own_buckets(world)
 
 
-@asynccontextmanager
-async def own_buckets(world: World) -> AsyncIterator[World]:
+async def own_buckets(world: World) -> World:
     """The world with empty buckets, whose every object is old enough at once."""
     names = {"s3_sources_bucket": f"sources-{uuid4()}", "s3_results_bucket": f"results-{uuid4()}"}
     settings = msgspec.structs.replace(world.settings, **names, orphans_grace_hours=1e-9, cleanup_pause_ms=1)
-    async with open_object_store(settings) as objects:
-        await objects.ensure_buckets()
-        yield replace(world, c=replace(world.c, objects=objects), settings=settings)
+    client, signer = world.objects.sources._client, world.objects.sources._signer
+    sources, results = (Bucket(name, client, signer) for name in names.values())
+    objects = ObjectStore(sources, results, settings.s3_region)
+    await objects.ensure_buckets()
+    return replace(world, c=replace(world.c, objects=objects), settings=settings)
 
 
 @pytest.fixture
@@ -117,3 +117,10 @@ async def _emptied(url: str) -> None:
                 return
     finally:
         await connection.close()
+
+
+async def _made_anew(js: JetStreamContext) -> None:
+    for name in (CLIPS, DLQ, ADVISORIES):
+        with suppress(NotFoundError):
+            await js.delete_stream(name)
+    await streams.ensure(js, replicas=1)

@@ -96,7 +96,8 @@ async def test_a_stream_that_met_a_write_error_is_down_though_it_answers_and_the
                 await asyncio.sleep(0.1)
 
 
-async def test_a_server_that_is_away_leaves_both_down_and_ends_nothing(world: World) -> None:
+async def test_a_server_that_is_away_leaves_both_down_and_ends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("libs.common.runtime.stored_messages.PUBLISH_TIMEOUT", 0.5)
     canaries = Canaries(world.bus)
     await canaries.send_all()
     await world.own.nats.kill()

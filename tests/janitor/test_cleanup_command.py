@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from services.janitor import cleanup_command
 from tests.builders import requested, started
+from tests.janitor.commands import mained
 from tests.janitor.conftest import World
 from tests.janitor.steps import ago, job_of, job_with
 from tests.janitor.test_retention import StageName, files_of, finished_job
@@ -22,13 +24,22 @@ def world(emptied: World) -> World:
     return emptied
 
 
-async def command(world: World, *options: str, **variables: str) -> tuple[int | None, str, str]:
+async def command(world: World, *options: str, **variables: str) -> tuple[int, str, str]:
     """(exit code, stdout, stderr)"""
-    environ = {**os.environ, **world.own.variables, "CLEANUP_PAUSE_MS": "1", **variables}
+    told = await mained(environ_of(world, **variables), cleanup_command, *options)
+    return told.code, told.out, told.err
+
+
+def environ_of(world: World, **variables: str) -> dict[str, str]:
+    return {**world.own.variables, "CLEANUP_PAUSE_MS": "1", **variables}
+
+
+async def process(world: World, *options: str) -> tuple[int | None, str, str]:
+    """The same of a process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.janitor.cleanup_command", *options),
         cwd=ROOT,
-        env=environ,
+        env={**os.environ, **environ_of(world)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -62,7 +73,7 @@ async def test_a_dry_run_tells_what_would_go_and_the_command_then_deletes_it(wor
     assert [len(await files_of(world, job_id)) for job_id in jobs] == [2, 2, 2]
 
     assert (await command(world, "--json", CLEANUP_DRY_RUN="true"))[0] == 3
-    code, out, said = await command(world, "--json")
+    code, out, said = await process(world, "--json")
     assert (code, said) == (0, "")
     *found, total = [json.loads(line) for line in out.splitlines()]
     assert [each["found"].pop("left", None) for each in found] == [{"jobs at work, put off": 1}, None]

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from libs.common.domain.events import JobExpired, JobFailed, JobReplayed, StageName
 from libs.common.domain.failures import Failure
-from services.janitor import backfill_expiry_command, command, requeue_command, verify_storage_command
+from services.janitor import backfill_expiry_command, cleanup_command, command, requeue_command, verify_storage_command
 from services.janitor.backfill import JITTER, Backfilled, Kept, due
 from services.janitor.reconciler import deadlines_of
 from services.janitor.requeue import Judged, judged
 from tests.builders import envelope, ready, requested, started
-from tests.janitor.commands import called, ran
+from tests.janitor.commands import called, mained, ran
 from tests.janitor.conftest import World
 from tests.janitor.steps import ago, job_of, job_with, publish_long_ago, work_of
-from tests.janitor.storage import files, finished_job, keys, put
+from tests.janitor.storage import files, finished_job, keys, put, variables
 
 RESOLVER, CLIPPER, *_ = StageName
 
@@ -38,7 +38,7 @@ async def test_a_command_says_what_it_is_for_and_how_it_ends(own: World, module:
 
 
 async def test_a_server_that_is_away_is_named_with_its_variable(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "PATIENCE", 0.2)
+    monkeypatch.setattr(command, "PATIENCE", 1.5)
     away = msgspec.structs.replace(own.settings, s3_endpoint_url="http://127.0.0.1:1", storage_upload_attempts=1)
     with pytest.raises(Failure, match="s3 does not answer; check S3_ENDPOINT_URL"):
         await command._run(verify_storage_command.verify, argparse.Namespace(), away, ("postgres", "s3"))
@@ -67,7 +67,7 @@ async def test_verify_storage_reports_and_with_repair_does_something_about_it(ow
 
 async def test_verify_storage_refuses_to_empty_buckets_for_a_database_that_knows_no_job(own: World) -> None:
     await put(own.objects.results, *files(uuid4()))
-    told = await ran(own, "verify_storage_command", "--repair")
+    told = await mained(variables(own), verify_storage_command, "--repair")
     assert told.code == 1
     assert "check that DATABASE_URL is the right one" in told.err
     assert len(await keys(own.objects.results)) == 4
@@ -90,7 +90,7 @@ async def test_while_a_dry_run_is_set_nothing_is_repaired(own: World) -> None:
 async def test_a_database_that_is_not_migrated_is_told_of_in_words(own: World) -> None:
     url = urlsplit(own.settings.database_url.reveal())
     empty = url._replace(path="/template1").geturl()
-    told = await ran(own, "cleanup_command", "--dry-run", DATABASE_URL=empty)
+    told = await mained({**variables(own), "DATABASE_URL": empty}, cleanup_command, "--dry-run")
     assert (told.code, told.out) == (1, "")
     assert "migrated" in told.err
 

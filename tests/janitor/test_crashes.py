@@ -4,16 +4,22 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from libs.common.domain.events import JobFailed, JobReplayed, LetterDiscarded, StageName
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, canary
+from libs.common.runtime.service import Connections
 from services.janitor.advisories import Rescue
+from services.janitor.dlq_service import serve_dead_letters
+from services.janitor.retention import retire
+from services.janitor.settings import JanitorSettings
+from services.janitor.unadvised import rescue_given_up
 from tests.builders import ready, requested
 from tests.janitor.conftest import World
 from tests.janitor.desk import asked, described
@@ -44,6 +50,18 @@ async def janitor(world: World, faults: Path, *fault: str) -> AsyncIterator[asyn
             await process.wait()
 
 
+@asynccontextmanager
+async def at_work(world: World, task: Callable[[JanitorSettings, Connections], Awaitable[None]]) -> AsyncIterator[None]:
+    """The next janitor, of which this is the task that matters, in this process."""
+    settings = msgspec.structs.replace(world.settings, advisories_every_sec=0.2)
+    running = asyncio.create_task(task(settings, world.c))
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def is_there(world: World) -> None:
     await until(lambda: described(world.bus.client), 20)
 
@@ -53,7 +71,7 @@ async def killed(process: asyncio.subprocess.Process) -> None:
         assert await process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("step", ["replay_recorded", "replay_published"])
+@pytest.mark.parametrize("step", ["replay_recorded", pytest.param("replay_published", marks=pytest.mark.thorough)])
 async def test_a_replay_that_a_crash_cut_short_is_finished_by_asking_again(world: World, tmp_path: Path, step: str) -> None:
     cause = await dead_letter(world)
     async with janitor(world, tmp_path / "faults", f"janitor.{step}") as process:
@@ -62,7 +80,7 @@ async def test_a_replay_that_a_crash_cut_short_is_finished_by_asking_again(world
             await world.bus.client.request("clipstream.dlq.replay", b'{"seq":1,"by":"ada"}', timeout=2)
         await killed(process)
     assert await letters(world) == [1]
-    async with janitor(world, tmp_path / "faults"):
+    async with at_work(world, serve_dead_letters):
         await is_there(world)
         assert (await asked(world, "replay", seq=1, by="bob"))["replayed"][0]["run"] == 2
     replays = [each.event for each in await world.store.history(cause.job_id) if isinstance(each.event, JobReplayed)]
@@ -79,7 +97,7 @@ async def test_a_discard_that_a_crash_cut_short_is_finished_by_asking_again(worl
             await world.bus.client.request("clipstream.dlq.discard", b'{"seq":1,"by":"ada"}', timeout=2)
         await killed(process)
     assert await letters(world) == [1]
-    async with janitor(world, tmp_path / "faults"):
+    async with at_work(world, serve_dead_letters):
         await is_there(world)
         assert len((await asked(world, "discard", seq=1, by="bob"))["discarded"]) == 1
     discards = [each.event for each in await world.store.history(cause.job_id) if isinstance(each.event, LetterDiscarded)]
@@ -87,14 +105,14 @@ async def test_a_discard_that_a_crash_cut_short_is_finished_by_asking_again(worl
     assert await letters(world) == []
 
 
-@pytest.mark.parametrize("step", ["rescue_buried", "rescue_failed"])
+@pytest.mark.parametrize("step", ["rescue_buried", pytest.param("rescue_failed", marks=pytest.mark.thorough)])
 async def test_a_rescue_that_a_crash_cut_short_is_finished_by_the_next_janitor(world: World, tmp_path: Path, step: str) -> None:
     """The advisory came while no janitor ran."""
     cause, _ = await poisoned(world, requested(), ready(), stage=StageName.CLIPPER)
     async with janitor(world, tmp_path / "faults", f"janitor.{step}") as process:
         await outlived(world, process)
     assert len(await messages(world.bus, CLIPS)) == 1
-    async with janitor(world, tmp_path / "faults"):
+    async with at_work(world, rescue_given_up):
         await until(lambda: nothing_in(world, ADVISORIES), 20)
     assert (await job_of(world, cause.job_id)).status == "failed"
     assert [type(each.event) for each in await world.store.history(cause.job_id)].count(JobFailed) == 1
@@ -122,13 +140,13 @@ async def test_two_janitors_that_heed_the_same_advisory_leave_one_letter_and_one
     assert await messages(world.bus, ADVISORIES) == []
 
 
-@pytest.mark.parametrize("step", ["expiry_marked", "expiry_emptied"])
+@pytest.mark.parametrize("step", ["expiry_marked", pytest.param("expiry_emptied", marks=pytest.mark.thorough)])
 async def test_a_clean_up_that_a_crash_cut_short_is_finished_by_the_next_janitor(world: World, tmp_path: Path, step: str) -> None:
     jobs = [await finished_job(world, expires_at=ago(1)) for _ in range(3)]
     async with janitor(world, tmp_path / "faults", f"janitor.{step}") as process:
         await outlived(world, process)
     assert [len(await world.store.history(job_id)) for job_id in jobs] == [6, 6, 6]
-    async with janitor(world, tmp_path / "faults"):
+    async with at_work(world, retire):
         await until(lambda: all_gone(world, jobs), 20)
     assert [(await job_of(world, job_id)).status for job_id in jobs] == ["expired"] * 3
 

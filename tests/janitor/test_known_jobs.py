@@ -42,14 +42,14 @@ async def test_an_empty_database_removes_nothing_from_a_full_bucket(own: World) 
 
 async def test_the_database_of_another_environment_removes_nothing_either(own: World) -> None:
     await finished_job(own)
-    async with own_buckets(own) as elsewhere:
-        full = [f"uploads/{uuid4()}/in.mp4", f"{PREFIX}{uuid4()}.mp4", f"sources/{uuid4()}/source.mp4"]
-        await put(elsewhere.objects.sources, *full)
-        await put(elsewhere.objects.results, *files(stranger := uuid4()))
-        await cleaned(elsewhere)
-        seen, found = await looked(elsewhere)
-        assert set(await keys(elsewhere.objects.sources)) == set(full)
-        assert set(await keys(elsewhere.objects.results)) == set(files(stranger))
+    elsewhere = await own_buckets(own)
+    full = [f"uploads/{uuid4()}/in.mp4", f"{PREFIX}{uuid4()}.mp4", f"sources/{uuid4()}/source.mp4"]
+    await put(elsewhere.objects.sources, *full)
+    await put(elsewhere.objects.results, *files(stranger := uuid4()))
+    await cleaned(elsewhere)
+    seen, found = await looked(elsewhere)
+    assert set(await keys(elsewhere.objects.sources)) == set(full)
+    assert set(await keys(elsewhere.objects.results)) == set(files(stranger))
     doubts = [each for each in found if isinstance(each, Doubt)]
     assert [each.kind for each in doubts] == ["result", "source"]
     assert "check S3_RESULTS_BUCKET and DATABASE_URL" in words(doubts[0])
@@ -59,11 +59,11 @@ async def test_the_database_of_another_environment_removes_nothing_either(own: W
 async def test_no_job_is_given_up_for_a_results_bucket_of_another_environment(own: World) -> None:
     """It is full, but not of our jobs' results."""
     job_id = await finished_job(own, source=False)
-    async with own_buckets(own) as elsewhere:
-        await put(elsewhere.objects.results, *files(uuid4()))
-        wrong = replace(own, c=replace(own.c, objects=replace(own.objects, results=elsewhere.objects.results)))
-        await finished_job(own)
-        seen, _ = await looked(wrong)
+    elsewhere = await own_buckets(own)
+    await put(elsewhere.objects.results, *files(uuid4()))
+    wrong = replace(own, c=replace(own.c, objects=replace(own.objects, results=elsewhere.objects.results)))
+    await finished_job(own)
+    seen, _ = await looked(wrong)
     assert (seen.unrepaired, (await job_of(own, job_id)).status) == (1, "done")
 
 

@@ -197,9 +197,9 @@ async def test_one_look_repairs_a_bounded_number_and_the_next_one_goes_on(own: W
 async def test_no_job_is_given_up_for_a_bucket_that_shows_no_result_at_all(own: World) -> None:
     """It is another bucket than the one that these jobs have their clips in."""
     job_id = await finished_job(own, source=False)
-    async with own_buckets(own) as elsewhere:
-        seen, _ = await looked(elsewhere)
-        assert (seen.repaired, seen.unrepaired, (await job_of(own, job_id)).status) == (0, 2, "done")
+    elsewhere = await own_buckets(own)
+    seen, _ = await looked(elsewhere)
+    assert (seen.repaired, seen.unrepaired, (await job_of(own, job_id)).status) == (0, 2, "done")
 
 
 def looking(world: World, told: list, kind: type[MissingFiles] = MissingFiles) -> MissingFiles:

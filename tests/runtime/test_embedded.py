@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,16 @@ def wait_for_end(process_ids: list[int], seconds: float = 15) -> None:
         assert ended, "a server outlived its parent"
 
 
-async def test_all_three_start_from_nothing_and_serve(tmp_path: Path) -> None:
-    async with local_servers(tmp_path, NOTHING) as variables:
-        await use_all(variables)
-        await check_all(variables)
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalServers]:
+    """All three, with something in them. Whoever ends one starts it again before the test ends."""
+    async with embedded_servers(tmp_path_factory.mktemp("stack"), NOTHING) as servers:
+        await use_all(servers.variables)
+        yield servers
+
+
+async def test_all_three_start_from_nothing_and_serve(stack: LocalServers) -> None:
+    await check_all(stack.variables)
 
 
 async def test_a_presigned_url_answers_a_range(tmp_path: Path) -> None:
@@ -105,14 +112,12 @@ async def test_a_presigned_url_answers_a_range(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["postgres", "nats", "s3"])
-async def test_a_killed_server_comes_back_on_its_port_with_its_data(tmp_path: Path, name: str) -> None:
-    async with embedded_servers(tmp_path, NOTHING) as servers:
-        await use_all(servers.variables)
-        killed = servers.started[name].pid
-        await servers.started[name].kill()
-        await servers.started[name].start()
-        assert servers.started[name].pid != killed
-        await check_all(servers.variables)
+async def test_a_killed_server_comes_back_on_its_port_with_its_data(stack: LocalServers, name: str) -> None:
+    killed = stack.started[name].pid
+    await stack.started[name].kill()
+    await stack.started[name].start()
+    assert stack.started[name].pid != killed
+    await check_all(stack.variables)
 
 
 async def test_a_later_stack_finds_data_ports_and_keys(tmp_path: Path) -> None:
@@ -129,11 +134,10 @@ async def test_two_stacks_run_at_once(tmp_path: Path) -> None:
     assert not set(one.values()) & set(two.values())
 
 
-async def test_a_second_stack_on_one_folder_is_refused(tmp_path: Path) -> None:
-    async with local_servers(tmp_path, NOTHING) as variables:
-        with pytest.raises(HomeInUse, match=f"process {os.getpid()}.*CLIPSTREAM_HOME"):
-            await local_servers(tmp_path, NOTHING).__aenter__()
-        await use_all(variables)
+async def test_a_second_stack_on_one_folder_is_refused(stack: LocalServers) -> None:
+    with pytest.raises(HomeInUse, match=f"process {os.getpid()}.*CLIPSTREAM_HOME"):
+        await local_servers(stack.postgres.program.folder.parent, NOTHING).__aenter__()
+    await check_all(stack.variables)
 
 
 async def test_what_is_configured_is_not_started(tmp_path: Path) -> None:
@@ -183,14 +187,13 @@ async def test_a_killed_parent_leaves_no_server_and_a_folder_that_heals(tmp_path
     parent.stdout.close()
 
 
-async def test_a_stale_pid_file_does_not_stop_postgres(tmp_path: Path) -> None:
-    async with embedded_servers(tmp_path, NOTHING) as servers:
-        await servers.postgres.kill()
-        # The number of the dead server is another program's by now.
-        pid_file = tmp_path / "postgres" / "data" / "postmaster.pid"
-        pid_file.write_text(f"{os.getpid()}\n" + "".join(pid_file.read_text().splitlines(keepends=True)[1:]))
-        await servers.postgres.start()
-        await use_postgres(servers.variables)
+async def test_a_stale_pid_file_does_not_stop_postgres(stack: LocalServers) -> None:
+    await stack.postgres.kill()
+    # The number of the dead server is another program's by now.
+    pid_file = stack.postgres.program.folder / "data" / "postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n" + "".join(pid_file.read_text().splitlines(keepends=True)[1:]))
+    await stack.postgres.start()
+    await check_all(stack.variables)
 
 
 async def test_an_aborted_initialisation_is_done_again(tmp_path: Path) -> None:
@@ -212,36 +215,30 @@ async def test_a_start_cut_short_leaves_no_process(tmp_path: Path) -> None:
         await use_postgres(variables)
 
 
-async def test_a_server_that_fails_says_so_with_its_log(tmp_path: Path) -> None:
-    async with embedded_servers(tmp_path, NOTHING) as servers:
-        await servers.postgres.stop()
-        with (tmp_path / "postgres" / "data" / "postgresql.conf").open("a") as configuration:
-            configuration.write("no_such_setting = 1\n")
-        with pytest.raises(ServerFailed, match=r"(?s)postgres server ended at its start.*no_such_setting"):
-            await servers.postgres.start()
+async def test_a_server_that_fails_says_so_with_its_log(stack: LocalServers) -> None:
+    await stack.postgres.stop()
+    configuration = stack.postgres.program.folder / "data" / "postgresql.conf"
+    good = configuration.read_text()
+    configuration.write_text(f"{good}no_such_setting = 1\n")
+    with pytest.raises(ServerFailed, match=r"(?s)postgres server ended at its start.*no_such_setting"):
+        await stack.postgres.start()
+    configuration.write_text(good)
+    await stack.postgres.start()
 
 
-async def test_leaving_stops_every_process(tmp_path: Path) -> None:
-    async with embedded_servers(tmp_path, NOTHING) as servers:
-        started = pids(servers)
-    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
-
-
-async def test_secrets_are_private_and_not_in_the_process_list(tmp_path: Path) -> None:
-    async with embedded_servers(tmp_path, NOTHING) as servers:
-        commands = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in pids(servers))
-        for name in ("nats_password", "postgres_password", "s3_access_key_id", "s3_secret_access_key"):
-            assert servers.memory.secret(name) not in commands
+async def test_secrets_are_private_and_not_in_the_process_list(stack: LocalServers) -> None:
+    commands = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in pids(stack))
+    for name in ("nats_password", "postgres_password", "s3_access_key_id", "s3_secret_access_key"):
+        assert stack.memory.secret(name) not in commands
     for file in ("memory.json", "nats/nats.conf"):
-        assert stat.S_IMODE((tmp_path / file).stat().st_mode) == 0o600
+        assert stat.S_IMODE((stack.postgres.program.folder.parent / file).stat().st_mode) == 0o600
 
 
-async def test_strangers_are_not_let_in(tmp_path: Path) -> None:
-    async with local_servers(tmp_path, NOTHING) as variables:
-        with pytest.raises(asyncpg.InvalidPasswordError):
-            await asyncpg.connect(variables["DATABASE_URL"], password="guess")
-        with pytest.raises(nats.errors.Error):
-            await nats.connect(variables["NATS_URL"].split("@")[1], allow_reconnect=False, error_cb=_quietly)
+async def test_strangers_are_not_let_in(stack: LocalServers) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(stack.variables["DATABASE_URL"], password="guess")
+    with pytest.raises(nats.errors.Error):
+        await nats.connect(stack.variables["NATS_URL"].split("@")[1], allow_reconnect=False, error_cb=_quietly)
 
 
 async def _quietly(_: Exception) -> None:
@@ -287,13 +284,15 @@ async def test_root_may_keep_the_programs_where_nobody_may_look(tmp_path: Path, 
         assert Path(f"/proc/{servers.postgres.pid}/exe").readlink().is_relative_to(closed)
 
 
-async def test_no_file_is_open_or_left_elsewhere(tmp_path: Path) -> None:
+async def test_leaving_stops_every_process_and_no_file_is_open_or_left_elsewhere(tmp_path: Path) -> None:
     shared = ("/tmp", "/dev/shm", "/run/postgresql", str(Path.home() / ".cache"))  # noqa: S108 - it is they that are watched
     before = {path for folder in shared for path in Path(folder).glob("*")}
     async with embedded_servers(tmp_path, NOTHING) as servers:
         await use_all(servers.variables)
-        links = [link for pid in pids(servers) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        started = pids(servers)
+        links = [link for pid in started for link in Path(f"/proc/{pid}/fd").iterdir()]
         opened = {target for link in links if (target := link.readlink()).is_file()}
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
     assert [path for path in opened if not path.is_relative_to(tmp_path) and not path.is_relative_to("/sys")] == []
     left = {path for folder in shared for path in Path(folder).glob("*")} - before
     assert [path for path in left if any(word in path.name.lower() for word in ("rclone", "postgres", "pgsql", "nats"))] == []

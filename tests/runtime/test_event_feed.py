@@ -19,9 +19,10 @@ from libs.common.runtime.event_feed import MOST_POSITION, MOST_XID, Batch, Curso
 from libs.common.runtime.event_store import PostgresEventStore, open_event_store
 from tests.builders import envelope, history, ready, requested
 from tests.fakes import retimed
+from tests.thorough import IS_THOROUGH
 
 WRITERS = 16
-EVENTS = 10_000
+EVENTS = 10_000 if IS_THOROUGH else 3_000
 """Of all writers; findings B8 row 21 was run with 50,000."""
 
 COPIED = """

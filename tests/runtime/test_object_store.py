@@ -3,7 +3,7 @@
 import asyncio
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from uuid import uuid4
@@ -16,8 +16,10 @@ from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.object_store import Bucket, ObjectStore, open_object_store
 from libs.common.runtime.s3_multipart import PART_BYTES
 from libs.common.runtime.settings import CommonSettings, Secret, load
+from tests.thorough import IS_THOROUGH
 
 PLAIN = "text/plain"
+PAGE = 1000 if IS_THOROUGH else 20
 
 
 def settings(variables: dict[str, str], **changed: str) -> CommonSettings:
@@ -191,9 +193,22 @@ async def test_an_object_that_was_replaced_is_not_read_as_the_old_one(bucket: Bu
     assert raised.value.code is Code.RETRYABLE_ERROR
 
 
+@pytest.fixture
+def _small_pages(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def small(params: dict[str, object], **_: object) -> None:
+        params["MaxKeys"] = PAGE
+
+    monkeypatch.setattr("libs.common.runtime.object_store.DELETE_AT_ONCE", PAGE)
+    hook = ("before-parameter-build.s3.ListObjectsV2", small)
+    bucket._client.meta.events.register(*hook)
+    yield
+    bucket._client.meta.events.unregister(*hook)
+
+
+@pytest.mark.usefixtures("_small_pages")
 async def test_more_objects_than_a_page_holds_are_listed_and_deleted(bucket: Bucket) -> None:
     prefix = f"results/{uuid4()}/"
-    keys = [f"{prefix}{n:04}" for n in range(1001)]
+    keys = [f"{prefix}{n:04}" for n in range(2 * PAGE + 1)]
     for some in (keys[n : n + 50] for n in range(0, len(keys), 50)):
         await asyncio.gather(*(bucket.put(key, b"x", PLAIN) for key in some))
     assert [info.key async for info in bucket.list(prefix)] == keys

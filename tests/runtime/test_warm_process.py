@@ -19,7 +19,7 @@ MODULE = "tests.runtime.warm_work"
 LIMITS = Limits(wall=20)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def warm() -> AsyncIterator[Warm]:
     async with open_warm(MODULE, workers=1) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""An operator at work in a browser: a stack with the operator's routes, the page with a key, and jobs that fail for good."""
+"""An operator at work in a browser: the page with a key, and jobs that fail for good."""
 
 import asyncio
 import os
@@ -13,11 +13,9 @@ from playwright.async_api import Browser, Page, expect
 
 from libs.common.domain.events import JobReplayed
 from libs.common.runtime.event_store import open_event_store
-from tests.api.keyed import SECRET
 from tests.web.conftest import Visit, visiting
 from tests.whole_stack import System, children, command
 
-ADMIN = {"ADMIN_ENABLED": "true", "API_SECRET": SECRET, "PORT": "0", "RATE_LIMIT_MAX": "0", "MAX_ACTIVE_JOBS_PER_CLIENT": "0"}
 HOSTILE = {
     "Clip-Stage": "clipper",
     "Clip-Error-Code": "<b>CODE</b>",

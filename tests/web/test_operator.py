@@ -1,43 +1,39 @@
-"""The operator's page in a browser, on a running API with a resolver and a janitor: dead letters are made by jobs that really fail."""
+"""The operator's page in a browser, on the whole stack: dead letters are made by jobs that really fail."""
 
 import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, Page, Request, expect
+from playwright.async_api import Browser, Page, Request, ViewportSize, expect
 
 from libs.common.domain.failures import HINTS, Code
 from libs.common.runtime.postgres import open_pool
+from libs.common.runtime.settings import Secret
 from services.api.caller import Scope
-from tests.api.keyed import client
-from tests.web.conftest import WIDE
-from tests.web.operating import ADMIN, HOSTILE, emptied, enter, fail, listed, message_server, replayed_by, visit
-from tests.whole_stack import System, running
-from tools.local_stack import Plan
+from services.api.key_store import KeyStore, KeyWish
+from services.api.keys import Pepper
+from tests.web.conftest import WIDE, Visit
+from tests.web.operating import HOSTILE, emptied, enter, fail, listed, message_server, replayed_by, visit
+from tests.whole_stack import System
 from tools.setup import ROOT
 
-SERVICES = {"api", "resolver", "janitor"}
-PHONE = {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """The stack without the stages that no job of these tests gets to."""
-    home = tmp_path_factory.mktemp("stack")
-    lines = (ROOT / "Procfile").read_text().splitlines(keepends=True)
-    (home / "Procfile").write_text("".join(line for line in lines if line.partition(":")[0] in SERVICES))
-    async with running(Plan(home, {**os.environ, **ADMIN}, procfile=home / "Procfile")) as system:
-        yield system
+LOOKS: tuple[tuple[ViewportSize, Literal["light", "dark"]], ...] = (
+    (WIDE, "light"),
+    (WIDE, "dark"),
+    ({"width": 360, "height": 740}, "light"),
+)
 
 
 @pytest.fixture(scope="module")
 async def keys(system: System) -> dict[Scope, str]:
     async with open_pool(system.stack.environ["DATABASE_URL"], connections=1) as pool:
-        return {scope: (await client(pool, scope, name="ops")).written for scope in Scope}
+        store = KeyStore(pool, Pepper(Secret(system.stack.environ["API_SECRET"])))
+        return {scope: (await store.create(KeyWish(name="ops", scopes=frozenset({scope}))))[0].written.reveal() for scope in Scope}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -235,21 +231,27 @@ async def test_a_refresh_takes_nobodys_focus_and_the_keyboard_is_enough(
         await expect(page.get_by_role("heading", name=re.compile("Dead letters"))).to_be_focused()
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
-async def test_the_page_is_for_everybody(browser: Browser, system: System, keys: dict[Scope, str], tmp_path: Path, look: str) -> None:
-    how = {"viewport": PHONE if look == "phone" else WIDE, "color_scheme": "dark" if look == "dark" else "light"}
-    async with emptied(system, HOSTILE), visit(browser, system, **how) as visited:
+async def test_the_page_is_for_everybody(browser: Browser, system: System, keys: dict[Scope, str], tmp_path: Path) -> None:
+    async with emptied(system, HOSTILE), visit(browser, system) as visited:
         page = visited.page
         await fail(system, tmp_path)
-        await visited.is_accessible()
+        await is_for_everybody(visited)
         await enter(page, keys[Scope.ADMIN])
         await expect(page.locator("#letter-rows tr")).to_have_count(2)
-        await visited.is_accessible()
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await is_for_everybody(visited)
         await page.get_by_role("button", name=re.compile("Open")).first.click()
-        await visited.is_accessible()
+        await is_for_everybody(visited)
         await page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+        await is_for_everybody(visited)
+
+
+async def is_for_everybody(visited: Visit) -> None:
+    """In light and in darkness, and on a phone."""
+    for size, scheme in LOOKS:
+        await visited.page.set_viewport_size(size)
+        await visited.page.emulate_media(color_scheme=scheme)
         await visited.is_accessible()
+        assert await visited.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_page_and_the_runbook_say_the_same_of_every_code() -> None:

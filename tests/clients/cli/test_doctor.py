@@ -27,7 +27,7 @@ from services.api.settings import ApiSettings
 from tests.clients.cli.typing_in import Said, Shell, environ_of
 from tests.clients.client.servers import says, serving
 from tests.own_database import own_database
-from tests.whole_stack import System
+from tests.whole_stack import ACK_WAIT, System
 
 SECRET = "s" * 32
 IDENTITY = {"info": {"title": "Clipstream", "version": "1.0.0"}}
@@ -54,7 +54,7 @@ def named(said: Said) -> dict[tuple[str, str], dict[str, str]]:
 
 async def test_beside_the_local_stack_all_is_looked_at(alone: Shell, system: System):
     home = system.log.parent
-    said = await alone.run("doctor", "--json", CLIPSTREAM_HOME=str(home))
+    said = await alone.run("doctor", "--json", CLIPSTREAM_HOME=str(home), QUEUE_ACK_WAIT_SEC=str(ACK_WAIT))
     assert (said.code, wrong(said)) == (0, []), said
     found = named(said)
     assert found["server", "address"]["seen"] == f"{system.stack.url} (the local stack)"

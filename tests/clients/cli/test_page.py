@@ -1,4 +1,4 @@
-"""docs/command-line.md is true: its commands are typed one after the other, on a computer with nothing set up."""
+"""docs/command-line.md is true: its commands are typed one after the other. The local stack runs already: test_local starts one."""
 
 import asyncio
 import os
@@ -9,9 +9,14 @@ from pathlib import Path
 
 from clipstream.cli.exits import Exit
 from tests.clients.cli.typing_in import environ_of
+from tests.whole_stack import ACK_WAIT, System
 
 PAGE = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
 SECONDS = 150
+CLIPSTREAM = f"""#!/bin/sh
+[ "$1" = down ] && exit
+exec {sys.executable} -m clipstream.cli "$@"
+"""
 
 
 def commands() -> list[str]:
@@ -19,14 +24,13 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-async def test_every_command_of_the_page_does_what_it_says(tmp_path: Path) -> None:
-    (tmp_path / "clipstream").write_text(f'#!/bin/sh\nexec {sys.executable} -m clipstream.cli "$@"\n')
+async def test_every_command_of_the_page_does_what_it_says(tmp_path: Path, system: System) -> None:
+    (tmp_path / "clipstream").write_text(CLIPSTREAM)
     (tmp_path / "clipstream").chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    environ = environ_of(tmp_path, CLIPSTREAM_HOME=str(tmp_path / "stack"), PORT="0", PATH=path)
-    script = "trap 'clipstream down' EXIT\n" + "\n".join(commands())
+    environ = environ_of(tmp_path, CLIPSTREAM_HOME=str(system.log.parent), QUEUE_ACK_WAIT_SEC=str(ACK_WAIT), PATH=path)
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-eo", "pipefail", "-c", script), env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *("bash", "-eo", "pipefail", "-c", "\n".join(commands())), env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     async with asyncio.timeout(SECONDS):
         out, err = await process.communicate()

@@ -1,4 +1,4 @@
-"""The command as a person or a script runs it: a process of its own, in a pipe or in a terminal."""
+"""The command as a person or a script runs it: a process of its own, with its output in a file, in a pipe or in a terminal."""
 
 import asyncio
 import fcntl
@@ -13,7 +13,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from tests.clients.cli.warm import Typed, is_alike
+from tests.clients.cli.warm import typed as typed_warm
 from tests.whole_stack import System
 
 COMMAND = (sys.executable, "-m", "clipstream.cli")
@@ -44,6 +47,13 @@ async def run(
     async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
     return Said(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def _run_warm(wish: Typed) -> Said:
+    with TemporaryFile() as out, TemporaryFile() as err, Path(os.devnull).open("rb") as nothing:
+        code = typed_warm(wish, (nothing.fileno(), out.fileno(), err.fileno()))
+        said = [os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace") for file in (out, err)]
+    return Said(code, *said)
 
 
 @dataclass
@@ -117,7 +127,11 @@ class Shell:
     environ: Mapping[str, str]
 
     async def run(self, *argv: str, stdin: int = subprocess.DEVNULL, **variables: str) -> Said:
-        return await run(*argv, environ={**self.environ, **variables}, folder=self.folder, stdin=stdin)
+        environ = {**self.environ, **variables}
+        if stdin == subprocess.DEVNULL and is_alike(environ):
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.to_thread(_run_warm, Typed(list(argv), environ, str(self.folder)))
+        return await run(*argv, environ=environ, folder=self.folder, stdin=stdin)
 
     def typed(self, *argv: str, **variables: str) -> AbstractAsyncContextManager[Screen]:
         return typed(*argv, environ={**self.environ, **variables}, folder=self.folder)

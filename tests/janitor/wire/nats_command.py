@@ -3,13 +3,15 @@
 The real one is written in Go and can't be built where there is no way to its modules.
 """
 
-# ruff: noqa: T201 - a command prints
+# ruff: noqa: E402, T201 - a command prints
 import asyncio
 import base64
 import json
 import os
 import sys
 from typing import Any
+
+sys.modules["aiohttp"] = None  # type: ignore[assignment]  # of use for websockets alone, and longer to read than all the rest
 
 from nats.aio.client import Client
 from nats.errors import NoRespondersError

@@ -24,7 +24,8 @@ LEAST_PAYLOAD = 1 << 20
 """Bytes, as deploy/nats/clipstream.conf has it: events and dead letters are a few KiB."""
 PATIENCE = 3.0
 ANSWER = 2.0
-"""Seconds: who may not say something is not answered at all."""
+FLUSH = 10
+"""Seconds."""
 ELSEWHERE = {"Nats-Expected-Stream": "no-such-stream"}
 """A stream refuses a message that expects another: so it is asked, and nothing is kept (NATS ADR-4)."""
 USERS = "Give the user the permissions of deploy/nats/users.conf."
@@ -135,10 +136,10 @@ async def _writes(settings: CommonSettings) -> Seen:
 
 async def _permissions(bus: JetStreamBus, settings: CommonSettings, says: Collection[str], never: Collection[str]) -> Seen:
     probed = [*says, *(never if settings.environment == "production" else ())]
-    open_to_us = dict(zip(probed, await asyncio.gather(*(_is_open(bus, subject) for subject in probed)), strict=True))
-    if missing := [subject for subject in says if not open_to_us[subject]]:
+    refused = await _refused(bus, probed)
+    if missing := [subject for subject in says if subject in refused]:
         return failed(f"this user may not say {_shown(missing)}", USERS)
-    if more := [subject for subject in probed if subject in never and open_to_us[subject]]:
+    if more := [subject for subject in probed if subject in never and subject not in refused]:
         return warning(f"this user may also say {_shown(more)}", f"A service that is taken over could do harm with it. {USERS}")
     return ok(
         f"may say the {len(says)} subjects that it must"
@@ -146,13 +147,23 @@ async def _permissions(bus: JetStreamBus, settings: CommonSettings, says: Collec
     )
 
 
-async def _is_open(bus: JetStreamBus, subject: str) -> bool:
-    """The server answers a request that it lets pass, if only to say that it will not keep it, or that nobody listens."""
+async def _refused(bus: JetStreamBus, subjects: Collection[str]) -> set[str]:
+    """The server complains of each that it does not let pass, and it does so before it answers the ping that follows them."""
+    complaints: list[str] = []
+    client, note = bus.client, bus.client._error_cb  # noqa: SLF001  no public way to a second listener
+
+    async def hear(error: Exception) -> None:
+        complaints.append(str(error))
+        await note(error)
+
+    client._error_cb = hear  # noqa: SLF001
     try:
-        await bus.client.request(subject, b"", timeout=ANSWER, headers=ELSEWHERE)
-    except Exception as error:  # noqa: BLE001  nats-py's errors are known elsewhere; only their kind tells here
-        return "NoResponders" in type(error).__name__
-    return True
+        for subject in subjects:
+            await client.publish(subject, b"", reply=client.new_inbox(), headers=ELSEWHERE)
+        await client.flush(FLUSH)
+    finally:
+        client._error_cb = note  # noqa: SLF001
+    return {subject for subject in subjects if any(f'"{subject}"' in said for said in complaints)}
 
 
 def _shown(subjects: Sequence[str]) -> str:
