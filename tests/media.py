@@ -3,11 +3,12 @@
 Built and read back by the ffmpeg of the settings, so that what is checked never went through the code under test.
 """
 
-import array
 import os
 import struct
 import subprocess
 from pathlib import Path
+
+import numpy as np
 
 WIDTH, HEIGHT = 160, 96
 BITS, BLOCK = 16, 10
@@ -112,9 +113,10 @@ def _number(gray: bytes) -> int:
 def beeps(path: Path, *, options: tuple[str, ...] = ()) -> list[float]:
     """When beeps begin, in seconds from the file's beginning."""
     sound = ("-map", "0:a:0", "-af", f"aresample={RATE}:async=1:min_hard_comp=0.001:first_pts=0", "-ac", "1", "-f", "s16le", "-")
-    samples = array.array("h", _run([FFMPEG, "-v", "error", *options, "-i", str(path), *sound]))
-    loud = [n for n in range(len(samples)) if abs(samples[n]) > 6000]
-    return [loud[n] / RATE for n in range(len(loud)) if n == 0 or loud[n] - loud[n - 1] > RATE // 4]
+    samples = np.frombuffer(_run([FFMPEG, "-v", "error", *options, "-i", str(path), *sound]), np.int16)
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 6000)
+    begins = loud[np.diff(loud, prepend=-RATE) > RATE // 4]
+    return [int(n) / RATE for n in begins]
 
 
 def told(path: Path, entries: str, *options: str) -> list[str]:

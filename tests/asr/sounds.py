@@ -1,12 +1,12 @@
 """Sounds for the tests, in files as the service makes them: 16 kHz mono FLAC. And an ear for those whose words are beeps."""
 
-import math
 import subprocess
-from array import array
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from services.asr.transcriber import Audio
 from tests.asr.recordings import Recording
@@ -30,7 +30,7 @@ def spoken(folder: Path, recording: Recording, times: int = 1) -> Audio:
 
 
 RATE = 16_000
-Samples: TypeAlias = "array[int]"
+Samples: TypeAlias = NDArray[np.int16]
 BEEP, PAUSE, BREATH, PHRASE = 0.4, 0.2, 0.7, 5
 """Seconds of a word, between two words and between two phrases; the words of a phrase."""
 
@@ -42,20 +42,21 @@ def word_of(n: int) -> str:
 
 def beeps(folder: Path, count: int) -> tuple[Audio, list[tuple[str, float]]]:
     """A recording of words that a program can tell apart, and each with when it begins, in seconds."""
-    samples, words = array("h"), []
+    written, words, length = [], [], 0
     for n in range(count):
-        words.append((word_of(n), len(samples) / RATE))
-        samples.extend(round(9000 * math.sin(2 * math.pi * int(word_of(n)) * t / RATE)) for t in range(round(BEEP * RATE)))
-        samples.extend([0] * round((PAUSE if (n + 1) % PHRASE else BREATH) * RATE))
+        words.append((word_of(n), length / RATE))
+        beep = 9000 * np.sin(2 * np.pi * int(word_of(n)) * np.arange(round(BEEP * RATE)) / RATE)
+        written += [beep.round().astype(np.int16), np.zeros(round((PAUSE if (n + 1) % PHRASE else BREATH) * RATE), np.int16)]
+        length += len(written[-2]) + len(written[-1])
     path = folder / "beeps.pcm"
-    path.write_bytes(samples.tobytes())
-    return flac(folder, len(samples) / RATE, "-f", "s16le", "-ac", "1", "-ar", str(RATE), "-i", str(path)), words
+    path.write_bytes(np.concatenate(written).tobytes())
+    return flac(folder, length / RATE, "-f", "s16le", "-ac", "1", "-ar", str(RATE), "-i", str(path)), words
 
 
 def pcm(content: bytes) -> Samples:
     """The samples of any sound file."""
     decoding = ["ffmpeg", "-v", "error", "-i", "pipe:0", "-f", "s16le", "-ac", "1", "-ar", str(RATE), "pipe:1"]
-    return array("h", subprocess.run(decoding, input=content, capture_output=True, check=True).stdout)
+    return np.frombuffer(subprocess.run(decoding, input=content, capture_output=True, check=True).stdout, np.int16)
 
 
 def heard_beeps(content: bytes) -> dict[str, Any]:
@@ -71,7 +72,8 @@ def heard_beeps(content: bytes) -> dict[str, Any]:
 def _loud(samples: Samples) -> Iterator[tuple[int, int]]:
     """Runs of 10 ms frames above half the beeps' height, of at least 50 ms, as samples."""
     frame = RATE // 100
-    loud = [max(map(abs, samples[at : at + frame])) > 4500 for at in range(0, len(samples), frame)]
+    padded = np.append(samples, np.zeros(-len(samples) % frame, np.int16)).astype(np.int32)
+    loud = (np.abs(padded).reshape(-1, frame).max(axis=1) > 4500).tolist()
     start = None
     for n, is_loud in enumerate([*loud, False]):
         if is_loud and start is None:
@@ -85,5 +87,5 @@ def _loud(samples: Samples) -> Iterator[tuple[int, int]]:
 def _hertz(samples: Samples) -> float:
     """By its zero crossings."""
     middle = samples[len(samples) // 10 : -len(samples) // 10]
-    crossings = sum((one < 0) != (other < 0) for one, other in pairwise(middle))
+    crossings = int(np.count_nonzero(np.diff(middle < 0)))
     return crossings * RATE / (2 * len(middle))

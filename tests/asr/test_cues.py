@@ -160,7 +160,7 @@ def test_no_cue_is_shown_before_its_first_word(words: list[Word], seconds: float
     assert all(cue.start >= int(round(cue.words[0][0].start * 1000, 3)) for cue in inside)
 
 
-@pytest.mark.parametrize("text", ["word", "字", "กา", "x", "end."])
+@pytest.mark.parametrize("text", ["word", "字", *(pytest.param(text, marks=pytest.mark.thorough) for text in ("กา", "x", "end."))])
 def test_many_words_are_parted_by_work_that_grows_with_them(text: str):
     words = [Word(text, n * 0.3, n * 0.3 + 0.3) for n in range(3000)]
     assert _lines_for(words) < 8 * _lines_for(words[:500])

@@ -5,23 +5,21 @@ from collections import Counter
 import pytest
 
 from services.asr.cues import Cue, cues
-from services.asr.local import open_local
 from services.asr.rules import HORIZONTAL, VERTICAL, Layout
-from services.asr.transcriber import Audio
+from services.asr.transcriber import Audio, Transcriber
 from services.asr.transcript import Word
 from services.asr.wish import Wish
 from tests.asr import greedy
 from tests.asr.generated import generated
 from tests.asr.judging import violations
 from tests.asr.recordings import BECKETT, TWO_CITIES, Recording
-from tests.asr.settings import asr_settings
+from tests.thorough import IS_THOROUGH
 
 
 @pytest.fixture(scope="module")
-async def heard() -> dict[Recording, tuple[Word, ...]]:
+async def heard(warm: Transcriber) -> dict[Recording, tuple[Word, ...]]:
     """What the local model makes of the recordings."""
-    async with open_local(asr_settings(asr_threads=1)) as local:
-        return {one: (await local.transcribe(Audio(one.path, one.seconds), Wish("en"))).words for one in (TWO_CITIES, BECKETT)}
+    return {one: (await warm.transcribe(Audio(one.path, one.seconds), Wish("en"))).words for one in (TWO_CITIES, BECKETT)}
 
 
 SAID = [Word("We", 1.0, 1.2), Word("went", 1.2, 1.5), Word("home.", 1.5, 2.0), Word("And", 4.0, 4.3), Word("then", 4.3, 5.0)]
@@ -77,7 +75,7 @@ def test_the_judge_finds_a_fault_of_text(lines: tuple[str, ...], fault: str):
 @pytest.mark.parametrize("layout", [HORIZONTAL, VERTICAL], ids=["42 columns", "22 columns"])
 def test_hundreds_of_transcripts_break_no_rule(layout: Layout):
     found: Counter[str] = Counter()
-    for seed in range(400):
+    for seed in range(400 if IS_THOROUGH else 100):
         made = generated(seed)
         shown = cues(made.words, made.seconds, layout, language=made.language)
         found.update(violations(shown, made.words, layout, seconds=made.seconds, language=made.language))
@@ -96,7 +94,7 @@ def test_the_judge_is_not_content_with_the_peer():
 
 def test_speech_faster_than_can_be_read_costs_neither_words_nor_lines_nor_the_order():
     ours: Counter[str] = Counter()
-    for seed in range(200):
+    for seed in range(200 if IS_THOROUGH else 60):
         made = generated(seed, fastest=30.0)
         shown = cues(made.words, made.seconds, language=made.language)
         ours.update(violations(shown, made.words, HORIZONTAL, seconds=made.seconds, language=made.language))

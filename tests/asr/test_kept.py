@@ -14,7 +14,6 @@ from services.asr.breaker import Guarded
 from services.asr.fallback import FallingBack
 from services.asr.groq import open_groq
 from services.asr.kept import Kept, as_told, identity
-from services.asr.local import open_local
 from services.asr.metrics import ASR_AUDIO_SECONDS, ASR_REUSED
 from services.asr.patience import Patient
 from services.asr.settings import AsrSettings
@@ -26,8 +25,10 @@ from tests.asr.fake_groq import FakeGroq, fake_groq
 from tests.asr.settings import asr_settings
 from tests.asr.sounds import tone
 from tests.runtime.fetching import Watched
+from tests.thorough import IS_THOROUGH
 
 REPLICAS = 2
+MANY = 100 if IS_THOROUGH else 20
 ANY = Wish()
 
 
@@ -87,11 +88,11 @@ async def test_twenty_askers_on_two_replicas_pay_once(replicas: list[Kept], cach
     assert ASR_AUDIO_SECONDS.labels("groq")._value.get() == paid + 0.5
 
 
-async def test_a_hundred_sounds_twice_cause_no_second_call(replicas: list[Kept], groq: FakeGroq, tmp_path: Path):
-    sounds = [a_sound(tmp_path) for _ in range(100)]
+async def test_many_sounds_twice_cause_no_second_call(replicas: list[Kept], groq: FakeGroq, tmp_path: Path):
+    sounds = [a_sound(tmp_path) for _ in range(MANY)]
     first = [await replicas[n % REPLICAS].transcribe(audio, Wish("en")) for n, audio in enumerate(sounds)]
     again = [await replicas[(n + 1) % REPLICAS].transcribe(audio, Wish("en")) for n, audio in enumerate(sounds)]
-    assert len(groq.requests) == 100
+    assert len(groq.requests) == MANY
     assert [transcript.words for transcript in first] == [transcript.words for transcript in again]
     assert {transcript.reused for transcript in again} == {True}
 
@@ -196,13 +197,13 @@ async def test_what_is_paid_for_is_used_though_it_can_not_be_kept(groq: FakeGroq
 
 
 async def test_the_local_models_words_are_kept_as_its_own_and_the_better_ones_asked_for_later(
-    groq: FakeGroq, caches: list[Watched], tmp_path: Path
+    groq: FakeGroq, warm: Transcriber, caches: list[Watched], tmp_path: Path
 ):
     audio = tone(tmp_path, hertz=301)
     groq.says(503, {"error": {}})
-    async with open_groq(settings_for(groq)) as first, open_local(asr_settings(asr_beam=1)) as second:
-        guarded = Guarded(first, second, 30)
-        transcriber = FallingBack(Kept(guarded, caches[0], 60), Kept(second, caches[0], 60), 30)
+    async with open_groq(settings_for(groq)) as first:
+        guarded = Guarded(first, warm, 30)
+        transcriber = FallingBack(Kept(guarded, caches[0], 60), Kept(warm, caches[0], 60), 30)
         told = [await transcriber.transcribe(audio, Wish("en")) for _ in range(2)]
         guarded.breaker.rests_until = 0
         later = [await transcriber.transcribe(audio, Wish("en")) for _ in range(2)]
@@ -210,13 +211,13 @@ async def test_the_local_models_words_are_kept_as_its_own_and_the_better_ones_as
     assert [(each.provider, each.fell_back, each.reused) for each in later] == [("groq", False, False), ("groq", False, True)]
 
 
-async def test_twenty_askers_of_a_provider_that_is_down_share_one_call_of_each(groq: FakeGroq, caches: list[Watched], tmp_path: Path):
+async def test_twenty_askers_of_a_provider_that_is_down_share_one_call_of_each(
+    groq: FakeGroq, warm: Transcriber, caches: list[Watched], tmp_path: Path
+):
     audio, answered = tone(tmp_path, hertz=303), asyncio.Event()
     groq.says(503, {"error": {}}, waits=answered)
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(open_groq(settings_for(groq)))
-        second = await stack.enter_async_context(open_local(asr_settings(asr_beam=1)))
-        replicas = [FallingBack(Kept(Guarded(first, second, 30), cache, 60), Kept(second, cache, 60), 30) for cache in caches]
+    async with open_groq(settings_for(groq)) as first:
+        replicas = [FallingBack(Kept(Guarded(first, warm, 30), cache, 60), Kept(warm, cache, 60), 30) for cache in caches]
         askers = asking(replicas, audio, Wish("en"))
         await caches[0].until_waiting(19)
         answered.set()
@@ -226,10 +227,12 @@ async def test_twenty_askers_of_a_provider_that_is_down_share_one_call_of_each(g
     assert sum(not each.reused for each in told) == 1
 
 
-async def test_what_is_kept_is_found_though_the_provider_is_resting(groq: FakeGroq, caches: list[Watched], tmp_path: Path):
+async def test_what_is_kept_is_found_though_the_provider_is_resting(
+    groq: FakeGroq, warm: Transcriber, caches: list[Watched], tmp_path: Path
+):
     known, unknown = a_sound(tmp_path), tone(tmp_path, hertz=302)
-    async with open_groq(settings_for(groq)) as first, open_local(asr_settings(asr_beam=1)) as second:
-        transcriber = FallingBack(Kept(Guarded(first, second, 30), caches[0], 60), Kept(second, caches[0], 60), 30)
+    async with open_groq(settings_for(groq)) as first:
+        transcriber = FallingBack(Kept(Guarded(first, warm, 30), caches[0], 60), Kept(warm, caches[0], 60), 30)
         await transcriber.transcribe(known, Wish("en"))
         groq.says(503, {"error": {}})
         assert (await transcriber.transcribe(unknown, Wish("en"))).provider == "local"

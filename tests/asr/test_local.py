@@ -129,8 +129,8 @@ async def test_a_file_that_cannot_be_read_breaks_only_its_own_request(tmp_path: 
 async def test_requests_queue_for_the_one_warm_recogniser():
     async with one_recogniser() as (transcriber, recogniser):
         pid = recogniser.pid
-        transcripts = await asyncio.gather(*(transcriber.transcribe(speech(BECKETT), Wish()) for _ in range(3)))
-        assert [word_error_rate(" ".join(word.text for word in each.words), BECKETT.text) for each in transcripts] == [0, 0, 0]
+        transcripts = await asyncio.gather(*(transcriber.transcribe(speech(BECKETT), Wish()) for _ in range(2)))
+        assert [word_error_rate(" ".join(word.text for word in each.words), BECKETT.text) for each in transcripts] == [0, 0]
         assert recogniser.pid == pid
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from libs.common.domain.failures import Code, Failure
 from services.asr.groq import open_groq
-from services.asr.local import Recogniser
+from services.asr.local import LocalTranscriber
 from services.asr.parts import Part
 from services.asr.transcriber import Audio
 from services.asr.transcript import Transcript
 from services.asr.upload import MEGABYTE, as_opus, as_parts, encoding, loudness
 from services.asr.wish import Wish
 from tests.asr.fake_groq import FakeGroq, Request, fake_groq
-from tests.asr.recordings import TWO_CITIES, word_error_rate
+from tests.asr.recordings import BECKETT, TWO_CITIES, word_error_rate
 from tests.asr.settings import asr_settings
 from tests.asr.sounds import RATE, beeps, heard_beeps, pcm, spoken, tone
 
@@ -59,16 +59,16 @@ async def test_what_is_within_the_limit_goes_as_flac(groq: FakeGroq, tmp_path: P
 
 
 async def test_above_our_limit_it_goes_as_opus_at_once(groq: FakeGroq, tmp_path: Path):
-    audio = spoken(tmp_path, TWO_CITIES)
+    audio = spoken(tmp_path, BECKETT)
     limit = audio.path.stat().st_size - 1
     await transcribed(groq, audio, asr_max_upload_mb=limit / MEGABYTE)
     assert sent(groq) == ["clip.ogg"]
     assert len(groq.requests[0].content) < limit / 3
-    assert seconds_of(groq.requests[0].content) == pytest.approx(TWO_CITIES.seconds, abs=0.01)
+    assert seconds_of(groq.requests[0].content) == pytest.approx(BECKETT.seconds, abs=0.01)
 
 
 async def test_above_the_providers_limit_it_goes_as_opus_after_a_413(groq: FakeGroq, tmp_path: Path):
-    audio = spoken(tmp_path, TWO_CITIES)
+    audio = spoken(tmp_path, BECKETT)
     groq.limit = audio.path.stat().st_size - 1
     assert (await transcribed(groq, audio)).words
     assert sent(groq) == ["clip.flac", "clip.ogg"]
@@ -83,13 +83,13 @@ async def test_what_is_too_large_in_every_form_is_given_up(groq: FakeGroq, tmp_p
 
 
 async def test_parts_are_cut_to_the_limit_and_are_the_whole(tmp_path: Path):
-    audio, settings = spoken(tmp_path, TWO_CITIES), asr_settings(asr_max_upload_mb=0.03)
+    audio, settings = spoken(tmp_path, BECKETT), asr_settings(asr_max_upload_mb=0.008)
     uploads = await as_parts(audio, settings)
     assert len(uploads) > 4
-    assert all(upload.size <= 0.03 * MEGABYTE for upload in uploads)
+    assert all(upload.size <= 0.008 * MEGABYTE for upload in uploads)
     lengths = [seconds_of(upload.path.read_bytes()) for upload in uploads]
     assert lengths == pytest.approx([upload.part.end - upload.part.start for upload in uploads], abs=0.001)
-    assert sum(lengths) == pytest.approx(TWO_CITIES.seconds, abs=0.01)
+    assert sum(lengths) == pytest.approx(BECKETT.seconds, abs=0.01)
 
 
 async def test_audio_that_can_not_be_made_smaller_is_tried_again(tmp_path: Path):
@@ -99,16 +99,17 @@ async def test_audio_that_can_not_be_made_smaller_is_tried_again(tmp_path: Path)
     assert raised.value.code is Code.RETRYABLE_ERROR
 
 
-async def test_three_minutes_in_parts_lose_no_word_and_no_time(groq: FakeGroq, tmp_path: Path):
-    audio, said = beeps(tmp_path, count=257)
-    assert audio.seconds > 179
+@pytest.mark.parametrize(("minutes", "limit"), [(0.5, 0.04), pytest.param(3, 0.1, marks=pytest.mark.thorough)])
+async def test_minutes_in_parts_lose_no_word_and_no_time(groq: FakeGroq, tmp_path: Path, minutes: float, limit: float):
+    audio, said = beeps(tmp_path, count=round(minutes * 86))
+    assert audio.seconds > 60 * minutes - 1
 
     async def hears(request: Request) -> Mapping[str, Any]:
         return await asyncio.to_thread(heard_beeps, request.content)
 
     groq.hears = hears
     whole = await transcribed(groq, audio)
-    split = await transcribed(groq, audio, asr_max_upload_mb=0.1)
+    split = await transcribed(groq, audio, asr_max_upload_mb=limit)
     assert len(groq.requests) > 5
     for transcript in (whole, split):
         assert [word.text for word in transcript.words] == [word for word, _ in said]
@@ -116,18 +117,14 @@ async def test_three_minutes_in_parts_lose_no_word_and_no_time(groq: FakeGroq, t
     assert split.audio_seconds == audio.seconds
 
 
-async def test_real_speech_in_parts_is_understood(groq: FakeGroq, tmp_path: Path):
-    recogniser = Recogniser(asr_settings(asr_threads=2))
+async def test_real_speech_in_parts_is_understood(groq: FakeGroq, warm: LocalTranscriber, tmp_path: Path):
 
     async def hears(request: Request) -> Mapping[str, Any]:
         path = tmp_path / f"{len(groq.requests)}-{request.file_name}"
         await asyncio.to_thread(path.write_bytes, request.content)
-        return {"text": "", **msgspec.json.decode(await recogniser.ask(path, Wish("en")))}
+        return {"text": "", **msgspec.json.decode(await warm.recognisers[0].ask(path, Wish("en")))}
 
     groq.hears = hears
-    try:
-        transcript = await transcribed(groq, spoken(tmp_path, TWO_CITIES), asr_max_upload_mb=0.05)
-    finally:
-        await recogniser.stop()
+    transcript = await transcribed(groq, spoken(tmp_path, TWO_CITIES), asr_max_upload_mb=0.05)
     assert len(groq.requests) >= 4
     assert word_error_rate(" ".join(word.text for word in transcript.words), TWO_CITIES.text) < 0.05

@@ -5,6 +5,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from bench.growth import waiting
 from bench.growth.measured import Size, measured
 from bench.growth.population import WORKING, Population, filled
 from bench.growth.rounds import Rounds
@@ -19,7 +20,8 @@ FROM pg_index WHERE indrelid::regclass::text = ANY('{job_events,job_list,job_ind
 
 
 @pytest.mark.filterwarnings("ignore:.*active log listener")  # it stays, to hear what the next call's plans are
-async def test_every_call_gives_its_right_answer_at_every_size(tmp_path: Path) -> None:
+async def test_every_call_gives_its_right_answer_at_every_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LEAST", 20)
     figures = await measured(tmp_path, TINY)
     assert [figure.what for figure in figures if "WRONG" in figure.detail] == []
     assert {figure.row for figure in figures} == {"14"}

@@ -5,6 +5,7 @@ import pytest
 
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import load
+from services.clipper.rendering import Tools, open_tools
 from services.clipper.settings import ClipperSettings
 from tests import media
 from tests.clipper.running import Clipper
@@ -17,9 +18,16 @@ async def objects(servers: dict[str, str]) -> AsyncIterator[ObjectStore]:
         yield store
 
 
+@pytest.fixture(scope="session")
+async def tools(servers: dict[str, str]) -> AsyncIterator[Tools]:
+    """As in a service: one inspection, warm for all jobs."""
+    async with open_tools(load(ClipperSettings, servers)) as opened:
+        yield opened
+
+
 @pytest.fixture
-def clipper(objects: ObjectStore, servers: dict[str, str], tmp_path: Path) -> Clipper:
-    return Clipper(objects, servers, tmp_path)
+def clipper(objects: ObjectStore, servers: dict[str, str], tmp_path: Path, tools: Tools) -> Clipper:
+    return Clipper(objects, servers, tmp_path, tools)
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ SHAPES: tuple[Shape, ...] = (
     _shape("flv", ".flv", audio=sound("aac", "-ar", "44100")),
     _shape("transport", ".ts", audio=sound("mp2")),
     _copy("transport-late-clock", ".ts", "-output_ts_offset", "5000"),
-    _copy("transport-wrap", ".ts", "-output_ts_offset", "95441"),
+    _copy("transport-wrap", ".ts", "-output_ts_offset", "95441", audio=sound("mp2"), base=".ts"),
     _shape("webm-vp9", ".webm", frames=100, video=VP9, audio=sound("libopus")),
     _shape("webm-vp8", ".webm", frames=100, video=VP8, audio=sound("libvorbis")),
     _shape("vp9-mp4", frames=100, video=VP9, audio=sound("libopus")),
@@ -148,6 +148,15 @@ SHAPES: tuple[Shape, ...] = (
     _shape("only-flac", ".flac", video=None, seconds=5, audio=sound("flac")),
     _shape("only-wav", ".wav", video=None, seconds=5, audio=sound("pcm_s16le")),
 )  # fmt: skip
+
+
+EVERYDAY = {
+    *("29.97-fps", "variable-rate-mkv", "b-pyramid", "cmaf", "interlaced", "odd-size-444", "turned-90"),
+    *("quicktime-pcm", "avi-mpeg4", "flv", "transport-wrap", "webm-vp9", "webm-vp8", "av1-mp4"),
+    *("hevc-10-bit-open", "hevc-hdr10", "hevc-ts"),
+    *("trimmed", "late-sound", "late-picture", "default-track", "only-flac", "only-mp3"),
+}
+"""Names of shapes: among them each container (but WAV, which test_renditions cuts), codec and feature is there at least once."""
 
 
 def ranges(source: Source, seed: str, count: int = 2) -> list[Asked]:

@@ -1,7 +1,7 @@
 """Runs the clipper's handlers as the stage runner would, on real S3, and gives back what a client would download."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -16,7 +16,7 @@ from libs.common.runtime.object_store import ObjectStore
 from libs.common.runtime.settings import load
 from services.clipper.burn import burn_subtitles
 from services.clipper.handler import cut_clip
-from services.clipper.rendering import ClipperContext, open_tools
+from services.clipper.rendering import ClipperContext, Tools, open_tools
 from services.clipper.settings import ClipperSettings
 from tests import media
 from tests.builders import history, ready, requested, transcribed, uploaded
@@ -68,11 +68,12 @@ class Clipped:
 
 @dataclass
 class Clipper:
-    """The service on a store; `variables` are its environment."""
+    """The service on a store; `variables` are its environment. Without `tools` each job opens its own."""
 
     objects: ObjectStore
     variables: dict[str, str]
     folder: Path
+    tools: Tools | None = None
 
     @asynccontextmanager
     async def context(self, *events: AnyEvent, variables: dict[str, str] | None = None) -> AsyncIterator[ClipperContext]:
@@ -81,7 +82,7 @@ class Clipper:
         job_id = uuid4()
         scratch = self.folder / f"scratch-{job_id}"
         scratch.mkdir()
-        async with open_tools(settings) as tools:
+        async with nullcontext(self.tools) if self.tools else open_tools(settings) as tools:
             yield Context(
                 job_id=job_id,
                 job=fold(history(*events, job_id=job_id)),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from libs.common.domain.failures import Failure
-from tests.clipper.corpus import SHAPES, Shape, ranges
+from tests.clipper.corpus import EVERYDAY, SHAPES, Shape, ranges
 from tests.clipper.judging import Asked, Source, faults, source_of
 from tests.clipper.running import DEMUXERS, Clipper
 
@@ -18,13 +18,21 @@ OWN_OPUS = "Error parsing Opus packet header"
 LEAST_BEEPS = 7
 """In a source: so that silence is never taken for sound in step."""
 
+CASES = [
+    pytest.param(shape, id=f"{shape.name}-seed-{SEED}", marks=() if shape.name in EVERYDAY else pytest.mark.thorough) for shape in SHAPES
+]
+
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shapes")
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.name}-seed-{SEED}")
+def test_what_is_cut_every_day_is_among_the_shapes():
+    assert {shape.name for shape in SHAPES} >= EVERYDAY
+
+
+@pytest.mark.parametrize("shape", CASES)
 async def test_a_source_of_any_shape_is_cut_right(clipper: Clipper, shapes: Path, shape: Shape):
     path = await asyncio.to_thread(shape.made_in, shapes)
     source = await asyncio.to_thread(source_of, path, DEMUXERS[shape.suffix], turn=shape.turn, track=shape.track)

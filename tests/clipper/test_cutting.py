@@ -77,23 +77,19 @@ async def test_nothing_but_the_first_picture_and_sound_is_taken_over(clipper: Cl
 @pytest.mark.parametrize(("start", "path"), [(4.0, "copy"), (4.5, "smart")])
 async def test_transport_streams_count_from_their_own_beginning(clipper: Clipper, plain: Path, folder: Path, start: float, path: str):
     source = media.remuxed(plain, folder / f"{start}.ts", "-output_ts_offset", "5000")
-    begins = float(media.told(source, "format=start_time")[0])
-    first = next(n for n, pts in enumerate(times_of(source)) if pts >= begins + start - 0.0005)
-    grid = times_of(source)[120] - begins if path == "copy" else start
+    begins, times = float(media.told(source, "format=start_time")[0]), times_of(source)
+    first = next(n for n, pts in enumerate(times) if pts >= begins + start - 0.0005)
+    grid = times[120] - begins if path == "copy" else start
     clip = await clipper.cut(source, round(grid, 3), round(grid, 3) + 2.0)
     assert clip.event.cut_path == path
     assert clip.numbers == list(range(120 if path == "copy" else first, (120 if path == "copy" else first) + 60))
-    sound = [k - clip.event.actual_start + offset(source) for k in range(10)]
+    later = times[0] - begins  # the first picture, and so the sound
+    sound = [k - clip.event.actual_start + later for k in range(10)]
     assert in_step(clip, [at for at in sound if at < 1.99])
 
 
 def times_of(source: Path) -> list[float]:
     return sorted(float(pts) for pts in media.told(source, "packet=pts_time", "-select_streams", "v"))
-
-
-def offset(source: Path) -> float:
-    """How much later than the file's beginning its first picture, and so its sound, begins."""
-    return times_of(source)[0] - float(media.told(source, "format=start_time")[0])
 
 
 @pytest.mark.parametrize(("suffix", "start", "path"), [("mkv", 4.0, "copy"), ("mkv", 4.7, "smart")])
@@ -122,7 +118,7 @@ async def test_an_open_gop_is_never_copied(clipper: Clipper, folder: Path):
 
 async def test_frames_of_ntsc_rate_are_counted_not_timed(clipper: Clipper, folder: Path):
     source = media.make(folder / "ntsc.mp4", rate="30000/1001", video=media.gop(250, bframes=3))
-    for first in (0, 100, 250):
+    for first in (100, 250):
         clip = await clipper.cut(source, round(first * 1001 / 30000, 3), round((first + 40) * 1001 / 30000, 3))
         assert clip.numbers == list(range(first, first + 40))
 
@@ -194,9 +190,8 @@ async def test_fast_begins_at_the_keyframe_before_and_says_so(clipper: Clipper, 
 
 
 async def test_what_mp4_players_do_not_play_is_encoded_even_when_fast(clipper: Clipper, folder: Path):
-    source = media.make(
-        folder / "vp9.webm", frames=90, video=("-c:v", "libvpx", "-g", "30", "-deadline", "realtime"), audio=("-c:a", "libopus")
-    )
+    vp8 = ("-c:v", "libvpx", "-g", "30", "-deadline", "realtime", "-cpu-used", "8")
+    source = media.make(folder / "vp8.webm", frames=60, video=vp8, audio=("-c:a", "libopus"))
     clip = await clipper.cut(source, 1.0, 2.0, "fast")
     assert clip.event.cut_path == "reencode"
     assert media.told(clip.path, "stream=codec_name") == ["h264", "aac"]

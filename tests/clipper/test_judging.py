@@ -35,8 +35,13 @@ def cut(source: Source, clip: Path, *options: str, start: str = "1.5", length: s
     return media.converted(clip, "-ss", start, "-i", str(source.path), "-t", length, *shown, *options)
 
 
-def test_a_clip_that_was_encoded_right_is_right(source: Source, tmp_path: Path):
-    assert judged(source, cut(source, tmp_path / "right.mp4")) == ""
+@pytest.fixture(scope="module")
+def right(source: Source) -> Path:
+    return cut(source, source.path.with_name("right.mp4"))
+
+
+def test_a_clip_that_was_encoded_right_is_right(source: Source, right: Path):
+    assert judged(source, right) == ""
 
 
 def test_a_whole_file_that_was_copied_is_right(source: Source, tmp_path: Path):
@@ -86,8 +91,8 @@ def test_frames_that_begin_late_where_edit_lists_are_ignored_are_found_out(sourc
         ({"has_audio": False}, "it says wrongly what it holds"),
     ],
 )
-def test_untrue_claims_are_found_out(source: Source, tmp_path: Path, claims: dict[str, Any], fault: str):
-    assert fault in judged(source, cut(source, tmp_path / "right.mp4"), **claims)
+def test_untrue_claims_are_found_out(source: Source, right: Path, claims: dict[str, Any], fault: str):
+    assert fault in judged(source, right, **claims)
 
 
 def dead_bytes(data: bytearray) -> None:
@@ -113,9 +118,8 @@ def every_frame_a_keyframe(data: bytearray) -> None:
         (every_frame_a_keyframe, "a seek to"),
     ],
 )
-def test_a_file_that_is_harmed_is_found_out(source: Source, tmp_path: Path, harm: Callable[[bytearray], None], fault: str):
-    clip = cut(source, tmp_path / "harmed.mp4")
-    data = bytearray(clip.read_bytes())
+def test_a_file_that_is_harmed_is_found_out(source: Source, right: Path, tmp_path: Path, harm: Callable[[bytearray], None], fault: str):
+    clip, data = tmp_path / "harmed.mp4", bytearray(right.read_bytes())
     harm(data)
     clip.write_bytes(data)
     assert fault in judged(source, clip)
@@ -128,8 +132,8 @@ def test_a_copy_keeps_every_tag(source: Source, tmp_path: Path):
     assert "it lost {'color_primaries'" in judged(source, bare, Asked("all", 0.0, 4.0), path="copy")
 
 
-def test_a_fast_copy_begins_at_the_keyframe_before(source: Source, tmp_path: Path):
+def test_a_fast_copy_begins_at_the_keyframe_before(source: Source, right: Path, tmp_path: Path):
     fast = Asked("off a keyframe", 1.5, 3.0, "fast")
     early = cut(source, tmp_path / "early.mp4", start="1", length="2")
     assert judged(source, early, fast, path="copy", actual_start=1.0) == ""
-    assert "it shows 45 frames" in judged(source, cut(source, tmp_path / "late.mp4"), fast, path="copy")
+    assert "it shows 45 frames" in judged(source, right, fast, path="copy")

@@ -17,7 +17,7 @@ from tests.builders import requested
 from tests.clipper.running import Clipper
 from tests.clipper.test_burning import PQ
 
-BARS = ("-f", "lavfi", "-i", "smptehdbars=s=1280x720:r=30:d=2")
+BARS = ("-f", "lavfi", "-i", "smptehdbars=s=1280x720:r=10:d=2")
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
@@ -38,8 +38,8 @@ async def poster_of(clipper: Clipper, source: Path, start: float = 0.0, end: flo
 def halves(path: Path, *options: str, size: str = "320x180") -> Path:
     """Its upper half is red, its lower half blue."""
     width, height = map(int, size.split("x"))
-    picture = f"color=red:s={size}:r=30:d=2,drawbox=y={height // 2}:w={width}:h={height // 2}:color=blue:t=fill"
-    return media.converted(path, "-f", "lavfi", "-i", picture, *media.gop(30), *options)
+    picture = f"color=red:s={size}:r=10:d=2,drawbox=y={height // 2}:w={width}:h={height // 2}:color=blue:t=fill"
+    return media.converted(path, "-f", "lavfi", "-i", picture, *media.gop(10), *options)
 
 
 async def test_a_large_clip_has_a_small_poster_of_its_colours(clipper: Clipper, folder: Path):
@@ -70,7 +70,7 @@ async def test_a_clip_that_begins_in_black_has_a_poster_that_is_not(clipper: Cli
 
 
 async def test_hdr_is_seen_in_the_colours_of_ordinary_screens(clipper: Clipper, folder: Path):
-    gray = ("-f", "lavfi", "-i", "color=gray:s=320x180:r=30:d=2")  # half of PQ's scale: 93 candela
+    gray = ("-f", "lavfi", "-i", "color=gray:s=320x180:r=10:d=2")  # half of PQ's scale: 93 candela
     source = media.converted(folder / "pq.mp4", *gray, *media.hevc(30, pixels="yuv420p10le"), *PQ)
     picture = await poster_of(clipper, source)
     assert np.abs(picture[90, 160] - 177).max() < 14
@@ -83,7 +83,7 @@ async def test_sound_alone_has_no_poster_and_no_warning(clipper: Clipper, folder
 
 
 async def test_a_turned_hdr_clip_has_an_upright_poster(clipper: Clipper, folder: Path):
-    gray = ("-f", "lavfi", "-i", f"color=gray:s={media.WIDTH}x{media.HEIGHT}:r=30:d=1")
+    gray = ("-f", "lavfi", "-i", f"color=gray:s={media.WIDTH}x{media.HEIGHT}:r=10:d=1")
     source = media.converted(folder / "pq-turned.mp4", *gray, *media.hevc(30, pixels="yuv420p10le"), *PQ)
     assert (await poster_of(clipper, media.turned(source, 90), end=1.0)).shape == (media.WIDTH, media.HEIGHT, 3)
 

@@ -12,9 +12,10 @@ from libs.common.domain.failures import Code, Failure
 from services.clipper.bitstream.random_access import RandomAccess
 from services.clipper.splice_plan import FEWEST_COPIED, HELD_FRAMES, Pictures, Reason, SplicePlan, Stretch, splice_plan
 from tests.clipper.made_up import Case, Group, Stream, cases, coded
+from tests.thorough import IS_THOROUGH
 
 USABLE = (RandomAccess.CLEAN, RandomAccess.OPEN)
-unhurried = settings(deadline=None)
+unhurried = settings(max_examples=100 if IS_THOROUGH else 60, deadline=None)
 
 
 def planned(case: Case) -> SplicePlan:
@@ -162,7 +163,7 @@ def hostile(draw: st.DrawFn) -> Pictures:
     3,
     "exact",
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if IS_THOROUGH else 100, deadline=None)
 def test_pictures_that_make_no_sense_are_planned_whole_or_not_at_all(pictures: Pictures, start: int, length: int, accuracy):
     assume(((pictures.present >= start) & (pictures.present < start + length) & ~pictures.is_hidden).any())
     plan = splice_plan(pictures, start, start + length, accuracy)

@@ -63,8 +63,16 @@ def yellow(picture: Picture) -> NDArray[np.bool_]:
     return (picture[..., 0] > 200) & (picture[..., 1] > 160) & (picture[..., 2] < 90)
 
 
-@pytest.mark.parametrize("size", [WIDE, SMALL, UPRIGHT, SQUARE])
-@pytest.mark.parametrize("style", PRESETS)
+SIZES = (WIDE, SMALL, UPRIGHT, SQUARE)
+STYLES_AND_SIZES = [
+    pytest.param(style, size, marks=() if n == m else pytest.mark.thorough)
+    for n, style in enumerate(PRESETS)
+    for m, size in enumerate(SIZES)
+]
+"""Each style and each size once every day."""
+
+
+@pytest.mark.parametrize(("style", "size"), STYLES_AND_SIZES)
 def test_text_stays_within_the_safe_area_however_long_it_is(tmp_path: Path, style: SubtitleStyle, size: tuple[int, int]):
     for lines in (CAPITALS, EDITED, *([SAMPLES["ar"], SAMPLES["ja"]] if size == UPRIGHT else [])):
         left, top, right, bottom = edges(marked(seen(tmp_path, lines, style=style, size=size)))
@@ -115,7 +123,7 @@ def test_bold_is_bolder_and_the_box_is_one_box(tmp_path: Path):
     assert dark[top + 2 : bottom - 2, right - 8 : right - 2].all()
 
 
-@pytest.mark.parametrize("language", ["en", "ar", "hi"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.thorough), "ar", "hi"])
 def test_the_highlight_moves_with_the_words_and_the_words_stay(tmp_path: Path, language: str):
     lines = SAMPLES[language][:1]
     pictures = [seen(tmp_path, lines, language=language, style="karaoke", at=n + 0.5) for n in range(len(lines[0].split()))]

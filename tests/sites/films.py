@@ -6,14 +6,15 @@ Made once and kept in a folder of the caller's: `pytestconfig.cache.mkdir("films
 import os
 import subprocess
 from collections.abc import Iterator
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import numpy as np
 
 from tests.media import BAR_ROWS, BEEP, BITS, BLOCK, FFMPEG, HEIGHT, RATE, WIDTH, gop
 
-FOLDER = "films" + os.environ.get("PYTEST_XDIST_WORKER", "")
-"""In pytest's cache; each worker of a session has its own."""
+FOLDER = "films"
+"""In pytest's cache, for all workers of a session."""
 FRAME_RATE = 10
 GOP = 21
 """Pictures from keyframe to keyframe: keyframes are on whole seconds only every 21 s."""
@@ -42,9 +43,13 @@ def short_film(folder: Path, *, first: int = 0) -> Path:
 
 
 def film(path: Path, seconds: int, *, first: int = 0) -> Path:
-    """Made unless it is there. Of several that make it at once, one's work is kept."""
-    if path.exists():
-        return path
+    """Made unless it is there. Of several that ask for it at once, one makes it and the others wait."""
+    with path.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        return path if path.exists() else _made(path, seconds, first)
+
+
+def _made(path: Path, seconds: int, first: int) -> Path:
     sound, made = path.with_suffix(f".{os.getpid()}.aac"), path.with_suffix(f".{os.getpid()}.mp4")
     sound.write_bytes(_sound(seconds))
     pictures = ("-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{WIDTH}x{HEIGHT}", "-framerate", str(FRAME_RATE), "-i", "-")

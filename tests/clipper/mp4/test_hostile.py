@@ -16,6 +16,7 @@ from services.clipper.mp4.movie import Movie, read_movie
 from services.clipper.mp4.sample_table import MOST_EXPANDED
 from tests import media
 from tests.clipper.mp4.files import moov_of
+from tests.thorough import IS_THOROUGH
 
 FILE_SIZE = 10**6
 MOST_SECONDS = 2.0
@@ -62,7 +63,7 @@ def places(moov: bytes) -> Iterator[int]:
 
 
 @given(data=st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if IS_THOROUGH else 100, deadline=None)
 def test_fields_changed_to_extremes_do_no_harm(moov: bytes, data: st.DataObject) -> None:
     changed = bytearray(moov)
     fields = sorted(set(places(moov)))
@@ -72,7 +73,7 @@ def test_fields_changed_to_extremes_do_no_harm(moov: bytes, data: st.DataObject)
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 if IS_THOROUGH else 60, deadline=None)
 def test_bytes_changed_anywhere_do_no_harm(moov: bytes, data: st.DataObject) -> None:
     changed = bytearray(moov)
     for _ in range(data.draw(st.integers(1, 8))):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from services.clipper.window import local_movie
@@ -65,6 +66,7 @@ def read_by_the_clipper(section: Section) -> list[float]:
     return sorted(float(ticks) / picture.timescale + section.clock_offset for ticks in picture.samples.present)
 
 
+@cache
 def source_times(path: Path) -> dict[int, float]:
     """Of a whole file: when its pictures are shown after what ffprobe says is its start."""
     start = float(told(path, "format=start_time")[0])
