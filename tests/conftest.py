@@ -23,9 +23,9 @@ MIGRATIONS = Path(__file__).parent.parent / "libs" / "common" / "migrations"
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is marked `thorough` is for `make test-thorough` alone."""
-    left = [] if IS_THOROUGH else [item for item in items if item.get_closest_marker("thorough")]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in set(left)]
+    left = set() if IS_THOROUGH else {item for item in items if item.get_closest_marker("thorough")}
+    config.hook.pytest_deselected(items=list(left))
+    items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture(scope="session", autouse=True)
