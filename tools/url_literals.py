@@ -1,6 +1,6 @@
 """`python -m tools.url_literals`: write services/resolver/fetch/url_literals.json anew, for the yt-dlp that is installed.
 
-yt-dlp finds the extractor of a URL by trying its 1,900 regular expressions one after the other, and compiling them took half of a
+yt-dlp finds the extractor of a URL by trying its 1,750 regular expressions one after the other, and compiling them took half of a
 short visit's CPU. What each of them can't match without, a few letters of a host or path, is found here once, by parsing the expression.
 """
 

@@ -25,7 +25,7 @@ LEAST_PAYLOAD = 1 << 20
 PATIENCE = 3.0
 ANSWER = 2.0
 FLUSH = 10
-"""Seconds."""
+"""Seconds for an answer; and for a ping behind a number of messages, which must be whole."""
 ELSEWHERE = {"Nats-Expected-Stream": "no-such-stream"}
 """A stream refuses a message that expects another: so it is asked, and nothing is kept (NATS ADR-4)."""
 USERS = "Give the user the permissions of deploy/nats/users.conf."
