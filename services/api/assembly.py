@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from libs.common.runtime.background import running
+from libs.common.runtime.news import listen
 from libs.common.runtime.service import Connections
 from services.api.context import Api
 from services.api.door import Door
@@ -44,7 +46,7 @@ def api_of(settings: ApiSettings, to: Connections) -> Api:
         uploads=UploadRows(to.pool),
         idempotency=IdempotencyKeys(to.pool),
         webhooks=Webhooks.of(settings, to.pool),
-        event_streams=EventStreams(to.pool, most=settings.event_streams_max),
+        event_streams=EventStreams(to.pool, partial(listen, to.bus.client), most=settings.event_streams_max),
     )
 
 

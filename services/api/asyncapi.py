@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from libs.common.domain import probing
+from libs.common.domain import news, probing
 from libs.common.domain.dead_letters import (
     DISCARD,
     LIST,
@@ -26,6 +26,7 @@ from libs.common.domain.dead_letters import (
     ShowRequest,
 )
 from libs.common.domain.events import CONSUMES, Envelope, Event, Priority, StageName, type_of
+from libs.common.domain.news import News
 from libs.common.domain.subjects import CLIPS, DLQ, durable
 from libs.common.domain.worker_reports import EVERY, SUBJECT, WorkerReport
 
@@ -83,7 +84,7 @@ def document() -> dict[str, Any]:
     """As JSON has it."""
     talks = [kind for pair in ASKED.values() for kind in pair]
     _, schemas = msgspec.json.schema_components(
-        [Envelope, WorkerReport, Problem, probing.ProbeFailed, *talks], ref_template=SCHEMAS + "{name}"
+        [Envelope, WorkerReport, News, Problem, probing.ProbeFailed, *talks], ref_template=SCHEMAS + "{name}"
     )
     return {
         "asyncapi": "3.0.0",
@@ -116,6 +117,7 @@ def _messages() -> Iterator[tuple[str, Any]]:
         _message("DeadLetter", {"$ref": SCHEMAS + "Envelope"}, REASON, "A message that failed for good, as it was, with the reason."),
     )
     yield "WorkerReport", _message("WorkerReport", {"$ref": SCHEMAS + "WorkerReport"})
+    yield "News", _message("News", {"$ref": SCHEMAS + "News"})
     for asked, told in ASKED.values():
         yield asked.__name__, _message(asked.__name__, {"$ref": SCHEMAS + asked.__name__})
         yield told.__name__, _message(told.__name__, {"oneOf": [{"$ref": SCHEMAS + told.__name__}, _refusal(told)]})
@@ -158,7 +160,11 @@ def _dead_letters() -> dict[str, Any]:
 def _workers() -> dict[str, Any]:
     stage = {"stage": {"enum": [stage.value for stage in StageName]}}
     told = f"Core NATS: what each worker says of itself every {EVERY:g} s. Nothing hangs on it."
-    return {SUBJECT: _channel(f"{SUBJECT}.{{stage}}", "WorkerReport", description=told, parameters=stage)}
+    hint = "Core NATS: jobs of which events were written just now. A hint: the event table tells what happened."
+    return {
+        SUBJECT: _channel(f"{SUBJECT}.{{stage}}", "WorkerReport", description=told, parameters=stage),
+        news.SUBJECT: _channel(news.SUBJECT, "News", description=hint),
+    }
 
 
 def _talk_channels() -> Iterator[tuple[str, Any]]:
@@ -183,6 +189,8 @@ def _watching() -> dict[str, Any]:
     return {
         "dlq.send": _operation("send", "dlq", "DeadLetter", "By the stage that gave up, or the janitor in its place."),
         f"{SUBJECT}.send": _operation("send", SUBJECT, "WorkerReport", "By every worker."),
+        f"{news.SUBJECT}.send": _operation("send", news.SUBJECT, "News", "By every service that writes events."),
+        f"{news.SUBJECT}.receive": _operation("receive", news.SUBJECT, "News", "By each API process, while clients follow jobs."),
     }
 
 

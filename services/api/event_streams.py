@@ -20,7 +20,7 @@ from libs.common.runtime.gathering import Gathering
 from libs.common.runtime.logs import logger
 from libs.common.runtime.postgres import Pool, Statements
 from services.api.event_frames import KEEP_ALIVE, OPENING, Numbered, Telling
-from services.api.event_hub import EventHub
+from services.api.event_hub import Bell, EventHub, News
 
 log = logger(__name__)
 
@@ -51,8 +51,8 @@ class Pace:
 class EventStreams:
     """What all streams of a process share."""
 
-    def __init__(self, pool: Pool, *, most: int, pace: Pace | None = None) -> None:
-        self.hub = EventHub(EventFeed(pool), most=most)
+    def __init__(self, pool: Pool, news: News, *, most: int, pace: Pace | None = None) -> None:
+        self.hub = EventHub(EventFeed(pool), news, most=most)
         self.pace = pace or Pace()
         self._sql = Statements(pool, "event_streams.sql", "services.api")
         self._looks: Gathering[Place, list[Numbered]] = Gathering(self._look, ways=READERS, most=MOST_PLACES)
@@ -96,7 +96,7 @@ class EventStream:
         if not speaking.cancelled():
             speaking.result()
 
-    async def _speak(self, send: Send, bell: asyncio.Event) -> None:
+    async def _speak(self, send: Send, bell: Bell) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         async with aclosing(self._chunks(bell)) as chunks:
             async for chunk in chunks:
@@ -108,7 +108,7 @@ class EventStream:
         async with asyncio.timeout(self.streams.pace.patience):
             await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
-    async def _chunks(self, bell: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    async def _chunks(self, bell: Bell) -> AsyncGenerator[bytes, None]:
         pace, telling, spoke = self.streams.pace, Telling(self.after), time.monotonic()
         yield OPENING
         while not self.streams.hub.is_closed:
@@ -128,7 +128,7 @@ class EventStream:
                 return
             await _rung(bell, pace.check)
 
-    async def _news(self, telling: Telling, bell: asyncio.Event) -> bytes:
+    async def _news(self, telling: Telling, bell: Bell) -> bytes:
         """What was committed since the last look, if the bell rang; it rings again at once where there is more."""
         if not bell.is_set():
             return b""
@@ -136,9 +136,11 @@ class EventStream:
         events = await self.streams.behind(self.job_id, telling.seq)
         if len(events) == PAGE:
             bell.set()
-        return telling.frames(events)
+        frames = telling.frames(events)
+        bell.seen = telling.seq
+        return frames
 
-    async def _wait_out(self, failure: Failure, bell: asyncio.Event) -> bytes:
+    async def _wait_out(self, failure: Failure, bell: Bell) -> bytes:
         """Nothing is told that could not be read, or that nobody could say is still this client's to hear."""
         log.debug("a stream waits", error=failure.message)
         bell.set()

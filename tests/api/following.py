@@ -122,6 +122,10 @@ async def let_in() -> None:
     """Everybody."""
 
 
+async def no_news(_: object) -> None:
+    """Nobody says that anything happened: the feed must."""
+
+
 def sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     """APIs that start from here on ask every half second whether a key is still good; else it is in time for ten."""
     assert FRESH_SECONDS + Pace().check < 10

@@ -16,12 +16,11 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.settings import Secret
 from services.api.caller import Scope
-from services.api.event_hub import EventHub
 from services.api.event_streams import PAGE, EventStream, EventStreams, Pace
 from services.api.key_store import KeyStore, KeyWish
 from services.api.keys import Pepper
 from tests.api.conftest import Running, running
-from tests.api.following import BrokenOnce, Deaf, following, let_in, open_streams, queries, sooner
+from tests.api.following import Deaf, following, let_in, no_news, open_streams, queries, sooner
 from tests.api.test_jobs import DONE, FULL
 from tests.api.test_process import started as process
 from tests.builders import envelope, history, requested, started, uploaded
@@ -262,7 +261,7 @@ async def test_a_client_that_reads_nothing_is_held_back_and_given_up(api: Runnin
     await quiet()
     steps = [StageProgress(stage=StageName.CLIPPER, progress=n / 1000) for n in range(3 * PAGE)]
     job_id = await api.knows(*history(requested(), started(StageName.CLIPPER), *steps))
-    streams, deaf, before = EventStreams(api.to.pool, most=1, pace=Pace(patience=0.3)), Deaf(takes=3), queries("behind")
+    streams, deaf, before = EventStreams(api.to.pool, no_news, most=1, pace=Pace(patience=0.3)), Deaf(takes=3), queries("behind")
     with pytest.raises(TimeoutError):
         await EventStream(streams, job_id, "me", 0, let_in)({}, deaf.receive, deaf.send)
     assert deaf.full.is_set()
@@ -272,7 +271,7 @@ async def test_a_client_that_reads_nothing_is_held_back_and_given_up(api: Runnin
 
 async def test_an_outage_of_postgres_makes_a_stream_wait_and_not_end(api: Running, local: LocalServers) -> None:
     job_id = await api.knows(envelope(requested()))
-    streams = EventStreams(api.to.pool, most=1, pace=Pace(keep_alive=0.1, check=0.05, outage=0.05))
+    streams = EventStreams(api.to.pool, no_news, most=1, pace=Pace(keep_alive=0.1, check=0.05, outage=0.05))
     client = Deaf(takes=1_000_000)
     stream = asyncio.create_task(EventStream(streams, job_id, "me", 0, let_in)({}, client.receive, client.send))
     await client.hears(b"clips.requested")
@@ -291,7 +290,7 @@ async def test_an_outage_of_postgres_makes_a_stream_wait_and_not_end(api: Runnin
 
 async def test_nothing_is_told_while_nobody_can_say_whether_the_key_is_still_good(api: Running) -> None:
     job_id = await api.knows(envelope(requested()))
-    streams, client, asked = EventStreams(api.to.pool, most=1, pace=Pace(outage=0.01)), Deaf(takes=1_000_000), 0
+    streams, client, asked = EventStreams(api.to.pool, no_news, most=1, pace=Pace(outage=0.01)), Deaf(takes=1_000_000), 0
 
     async def unsure() -> None:
         nonlocal asked
@@ -303,16 +302,3 @@ async def test_nothing_is_told_while_nobody_can_say_whether_the_key_is_still_goo
     await EventStream(streams, job_id, "me", 0, unsure)({}, client.receive, client.send)
     assert client.body == b"retry: 2000\n\n"
     assert client.got[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
-
-
-async def test_a_hub_that_breaks_begins_again_and_nothing_is_missed(api: Running) -> None:
-    job_id = await api.knows(envelope(requested()))
-    streams, client = EventStreams(api.to.pool, most=1), Deaf(takes=1_000_000)
-    feed = BrokenOnce(api.to.pool)
-    streams.hub = EventHub(feed, most=1)
-    stream = asyncio.create_task(EventStream(streams, job_id, "me", 0, let_in)({}, client.receive, client.send))
-    await client.hears(b"clips.requested")
-    await feed.broke.wait()
-    await api.to.store.append(envelope(JobCancelled(by="client"), job_id))
-    await client.hears(b"job.cancelled")
-    await stream

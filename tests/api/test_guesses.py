@@ -12,7 +12,7 @@ from services.api.event_streams import EventStream, EventStreams, Pace
 from services.api.guesses import GUESSES_PER_SECOND, MOST_GUESSES, Guesses
 from services.api.key_store import KeyStore
 from tests.api.conftest import Running
-from tests.api.following import Deaf, following, sooner
+from tests.api.following import Deaf, following, no_news, sooner
 from tests.api.keyed import PEPPER, client, keyed
 from tests.builders import envelope, requested
 
@@ -90,7 +90,7 @@ async def test_a_stream_ends_whenever_its_client_is_let_in_no_more(api: Running,
     async def refused() -> None:
         raise Failure(code, "no")
 
-    streams, deaf = EventStreams(api.to.pool, most=1, pace=Pace(outage=0.01)), Deaf(takes=1_000_000)
+    streams, deaf = EventStreams(api.to.pool, no_news, most=1, pace=Pace(outage=0.01)), Deaf(takes=1_000_000)
     async with asyncio.timeout(20):
         await EventStream(streams, job_id, "me", 0, refused)({}, deaf.receive, deaf.send)
     assert deaf.got[-1] == {"type": "http.response.body", "body": b"", "more_body": False}

@@ -13,6 +13,7 @@ from nats.aio.client import Client
 
 from libs.common.domain.dead_letters import DISCARD, LIST, REPLAY, SHOW
 from libs.common.domain.events import SUBJECTS, Priority, StageName
+from libs.common.domain.news import SUBJECT as NEWS
 from libs.common.domain.probing import SUBJECT as PROBE
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, canary, durable, subject_for
 from libs.common.domain.worker_reports import subject_of
@@ -51,6 +52,7 @@ def stage_may_say(user: str) -> set[str]:
         *lanes(MAKES[user]),
         *(f"dlq.{subject}" for stage in STAGES[user] for subject in lanes(SUBJECTS[stage])),
         *map(subject_of, STAGES[user]),
+        NEWS,
         *(f"{APART}.CONSUMER.MSG.NEXT.{CLIPS}.{name}" for name in own),
         *(acks(name) for name in own),
     }
@@ -63,7 +65,7 @@ def acks(name: str) -> str:
 MAY_SAY: dict[str, set[str]] = {
     **{user: stage_may_say(user) for user in STAGES},
     "api": {
-        *{*looks(TRUSTED), *WORK, PROBE, LIST, SHOW, REPLAY, DISCARD},
+        *{*looks(TRUSTED), *WORK, NEWS, PROBE, LIST, SHOW, REPLAY, DISCARD},
         *{f"{TRUSTED}.CONSUMER.LIST.{CLIPS}", f"{TRUSTED}.STREAM.MSG.GET.{CLIPS}"},
     },
     "janitor": {
@@ -71,6 +73,7 @@ MAY_SAY: dict[str, set[str]] = {
         *WORK,
         *(f"dlq.{subject}" for subject in WORK),
         *CANARIES,
+        NEWS,
         f"{TRUSTED}.CONSUMER.LIST.{CLIPS}",
         *(f"{TRUSTED}.STREAM.MSG.{verb}.{stream}" for verb in ("GET", "DELETE") for stream in STREAMS),
         *(f"_INBOX_{asker}.1" for asker in ("api", "operator")),
@@ -96,7 +99,7 @@ SAID = {
     canary(ADVISORIES),
     *(f"dlq.{subject}" for subject in WORK),
     *map(subject_of, StageName),
-    *{PROBE, LIST, SHOW, REPLAY, DISCARD, "$SRV.PING", "$SYS.REQ.SERVER.PING", "anything"},
+    *{NEWS, PROBE, LIST, SHOW, REPLAY, DISCARD, "$SRV.PING", "$SYS.REQ.SERVER.PING", "anything"},
     *(f"_INBOX_{user}.1" for user in USERS),
     *(acks(name) for name in CONSUMERS),
     *(f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{CLIPS}.{name}" for name in CONSUMERS),
@@ -110,7 +113,7 @@ SAID = {
     *(f"$JS.API.DIRECT.GET.{stream}" for stream in STREAMS),
 }
 MAY_HEAR: dict[str, set[str]] = {
-    "api": {"_INBOX_api.>", "clipstream.workers.*"},
+    "api": {"_INBOX_api.>", "clipstream.workers.*", NEWS},
     "resolver": {"_INBOX_resolver.>", PROBE, "$SRV.>"},
     "clipper": {"_INBOX_clipper.>"},
     "asr": {"_INBOX_asr.>"},
@@ -119,7 +122,7 @@ MAY_HEAR: dict[str, set[str]] = {
 HEARD = {
     *WORK,
     *(f"_INBOX_{user}.>" for user in USERS),
-    *{PROBE, "clipstream.workers.*", "clipstream.dlq.*", "clipstream.>"},
+    *{PROBE, NEWS, "clipstream.workers.*", "clipstream.dlq.*", "clipstream.>"},
     *{">", "*.>", "_INBOX.>", "dlq.>", "$JS.>", "$JS.ACK.>", "$JS.EVENT.>", "$SYS.>", "$SRV.>"},
 }
 

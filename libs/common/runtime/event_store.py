@@ -3,7 +3,7 @@
 `EventStore` is the contract; `PostgresEventStore` keeps it here, `tests/fakes.py` in memory, and one conformance suite holds both to it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from itertools import groupby
@@ -121,18 +121,20 @@ class EventStore(Protocol):
 
 
 class PostgresEventStore:
-    """`lease_seconds`: how long a lease outlives its holder."""
+    """`lease_seconds`: how long a lease outlives its holder. `told` is called with the job of an event that is committed now."""
 
-    def __init__(self, pool: Pool, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, pool: Pool, lease_seconds: float = LEASE_SECONDS, *, told: Callable[[UUID], None] = lambda _: None) -> None:
         self._pool = pool
         self._sql = Statements(pool, "event_store.sql")
         self._leases = Leases(pool, lease_seconds)
+        self._told = told
         self._append: Gathering[Envelope, int | None] = Gathering(self._append_all, ways=WAYS, most=TOGETHER)
         self._begin: Gathering[Start, Looked] = Gathering(self._begin_all, ways=WAYS, most=TOGETHER)
 
     async def append(self, envelope: Envelope, *, expires_at: datetime | None = None) -> Stored:
         for _ in range(SEQUENCE_RACES):
             if seq := await self._insert(envelope, expires_at):
+                self._told(envelope.job_id)
                 return Stored(envelope, seq)
             if standing := await self._sql.row("standing", envelope.id):
                 return Stored(decode(standing["envelope"]), standing["seq"])
@@ -140,7 +142,10 @@ class PostgresEventStore:
 
     async def begin(self, start: Start) -> Looked:
         with tracing.call("postgres", "begin"):
-            return await self._begin(start)
+            looked = await self._begin(start)
+        if looked.history and looked.history[-1] is start.envelope:
+            self._told(start.envelope.job_id)
+        return looked
 
     async def append_within(self, connection: Connection, envelope: Envelope, *, expires_at: datetime) -> Envelope:
         """`append`, of an event that opens its job, in a transaction that is under way; a race for its number is an error to try again."""

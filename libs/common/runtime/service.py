@@ -22,6 +22,7 @@ from libs.common.runtime.health import Health, Ping
 from libs.common.runtime.health_port import health_port
 from libs.common.runtime.jetstream import JetStreamBus, open_bus
 from libs.common.runtime.nats_monitors import be_well
+from libs.common.runtime.news import telling
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.postgres import Pool, open_pool
 from libs.common.runtime.pull import Places, run_stage
@@ -58,10 +59,10 @@ async def connections(
     """Connections whose health is watched; none of them is waited for. `keeps_plans` as in postgres.py."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database_url.reveal(), connections=POOL, keeps_plans=keeps_plans))
-        store = PostgresEventStore(pool)
         lasting = settings.environment == "production"
         opened = open_bus(settings.nats_url.reveal(), name=name, needs_streams=lasting, api=settings.nats_api_prefix)
         bus = await stack.enter_async_context(opened)
+        store = PostgresEventStore(pool, told=await stack.enter_async_context(telling(bus.client)))
         objects = await stack.enter_async_context(open_object_store(settings))
         health = Health({"postgres": store.ping, "nats": partial(_ping, bus, settings.monitors), "s3": objects.ping}, needed=needed)
         async with running(health.watch(), for_ever("resources", watch_resources, every(RESTART_PAUSE))):

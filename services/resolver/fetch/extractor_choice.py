@@ -1,6 +1,6 @@
 """Which extractors may take a URL: those whose expressions could match it, by the letters that they can't match without.
 
-yt-dlp alone would compile each expression before the right one, which was half of a short visit's CPU. The table is written by `make literals`.
+yt-dlp alone would compile each expression before the right one: it was half of a short visit's CPU. `make literals` writes the table.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
