@@ -1,12 +1,14 @@
 """asr: ClipUploaded -> AsrDone. The clip's own sound, transcribed, as subtitles; or those of what a client put back."""
 
 import asyncio
+from pathlib import Path
 
 from libs.common.domain.edits import decode_edit
 from libs.common.domain.events import AsrDone, ClipUploaded
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.languages import UNDETERMINED
-from libs.common.domain.values import Notice
+from libs.common.domain.values import Notice, VideoTrack
+from libs.common.runtime.background import both
 from libs.common.runtime.context import Context
 from services.asr.picture import shown_picture
 from services.asr.settings import AsrSettings
@@ -38,9 +40,13 @@ async def transcribe_clip(event: ClipUploaded, ctx: AsrContext) -> AsrDone:
     clip = ctx.scratch / CLIP
     await ctx.objects.results.download(event.video_key, clip)
     await ctx.progress(DOWNLOADED)
-    transcript = await transcribed(clip, event.duration, _wish(ctx), ctx.tools, ctx.settings, ctx.progress)
-    picture = await shown_picture(clip, ctx.settings) if event.has_video else None
+    recognition = transcribed(clip, event.duration, _wish(ctx), ctx.tools, ctx.settings, ctx.progress)
+    transcript, picture = await both(recognition, _picture(event, clip, ctx))
     return await _published(from_transcript(transcript, event.duration, picture), transcript, event, ctx)
+
+
+async def _picture(event: ClipUploaded, clip: Path, ctx: AsrContext) -> VideoTrack | None:
+    return await shown_picture(clip, ctx.settings) if event.has_video else None
 
 
 async def _edited(event: ClipUploaded, key: str, ctx: AsrContext) -> AsrDone:

@@ -4,6 +4,7 @@ Every source is read with `-itsoffset`, so that the clip's zero is zero whatever
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import ffmpeg
@@ -161,7 +162,10 @@ def _video_encoded(media: Media, plan: CutPlan, encoding: Encoding) -> dict[str,
     """The edges lie between frames, so no rounding takes one too many; a held first frame is moved to zero."""
     trim = f"trim=start={seconds(plan.first_edge)}:end={seconds(plan.last_edge)}"
     held = ["setpts=if(eq(N\\,0)\\,0\\,PTS)"] if plan.is_held else []
-    return {"filter:v": ",".join([trim, *held, *_even(media)]), **_x264(media, encoding)}
+    return {
+        "filter:v": ",".join([trim, *held, *_even(media)]),
+        **_x264(media.video_stream.time_base if media.video_stream else None, encoding),
+    }
 
 
 def _even(media: Media) -> list[str]:
@@ -173,9 +177,8 @@ def _even(media: Media) -> list[str]:
     return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"]
 
 
-def _x264(media: Media, encoding: Encoding) -> dict[str, Any]:
-    """Frames keep their own times (vfr), counted by the source's clock."""
-    base = media.video_stream.time_base if media.video_stream else None
+def _x264(base: Fraction | None, encoding: Encoding) -> dict[str, Any]:
+    """Frames keep their own times (vfr), counted by the source's clock, whose ticks last `base` seconds."""
     return {
         "fps_mode": "vfr",
         **({"enc_time_base:v": f"{base.numerator}:{base.denominator}"} if base else {}),
@@ -202,16 +205,19 @@ def _audio_encoded(media: Media, plan: CutPlan) -> dict[str, Any]:
     }
 
 
-def burn_command(media: Media, encoding: Encoding, *, is_hdr: bool = False, original_size: tuple[int, int] | None = None) -> list[str]:
+def burn_command(
+    timescale: int, encoding: Encoding, *, has_audio: bool, is_hdr: bool = False, original_size: tuple[int, int] | None = None
+) -> list[str]:
     """Renders SUBTITLES into CLIP's picture, as BURNED, with the fonts of FONTS_CONFIG. All names are ours, so nothing needs escaping.
 
+    `timescale`: ticks a second of the clip's picture.
     What is HDR stays so, in the ten bits that its curve needs; MP4 players take that as H.265.
     `original_size`: of a picture whose pixels are not square, its size in such as are, for letters as wide as they should be.
     """
     squared = f":original_size={original_size[0]}x{original_size[1]}" if original_size else ""
-    picture = {**_x264(media, encoding), **(x265_of_ten_bits(encoding) if is_hdr else {})}
+    picture = {**_x264(Fraction(1, timescale) if timescale else None, encoding), **(x265_of_ten_bits(encoding) if is_hdr else {})}
     options = {"filter:v": f"ass=filename={SUBTITLES}{squared}", **picture, "c:a": "copy"}
-    selectors = [str(index) for index in (media.video_stream and media.video_stream.index, media.audio_index) if index is not None]
+    selectors = ["v:0", "a:0"] if has_audio else ["v:0"]
     environment = ("env", "FONTCONFIG_PATH=.", f"FONTCONFIG_FILE={FONTS_CONFIG}")
     source = opened(CLIP, "mov", encoding)
     return [*environment, encoding.program, *GLOBAL, *PROGRESS, *_to_mp4(source, selectors, BURNED, options)]

@@ -12,6 +12,7 @@ UNSPECIFIED = 2
 """What no stream says of its colours, as a code point of ITU-T H.273."""
 MOST_STRETCHED = 10
 """Times that a pixel may be wider than high, or higher than wide; beyond that a file is not believed."""
+SIDEWAYS = (90, 270)
 Form = Literal["mov", "mp3", "gif"]
 """The demuxer that reads a file of ours."""
 
@@ -46,7 +47,8 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     `video`: when each packet is shown, sorted, with those that an edit list hides. `audio`: when sound begins and ends, edits applied.
     `duration`: from the first stream's beginning to the last one's end. `codecs`: of every stream, in order. `channels`: of the sound.
     `rotation`: clockwise, in degrees, `transfer` and `matrix`: of the colours (H.273); known only where a look shows a picture.
-    `stretch`: how much wider than high a pixel is shown. `is_monotonic`: decode times rise strictly in each stream.
+    `timescale`: ticks a second of the picture's clock. `stretch`: how much wider than high a pixel is shown.
+    `is_monotonic`: decode times rise strictly in each stream.
     `looks`: one for each asked, if the file can be read. `poster`: a JPEG, None where none was asked for, or none could be made.
     `complaints`: what libav and our own checks object to, cut to 2,000 characters.
     """
@@ -59,6 +61,7 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     codecs: tuple[str, ...] = ()
     width: int = 0
     height: int = 0
+    timescale: int = 0
     rotation: int = 0
     transfer: int = UNSPECIFIED
     matrix: int = UNSPECIFIED
@@ -69,6 +72,12 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     looks: tuple[Looked, ...] = ()
     poster: bytes | None = None
     complaints: str = ""
+
+
+def shown_size(told: Inspected) -> tuple[int, int]:
+    """Width and height in square pixels, turned as a player turns them."""
+    size = (round(told.width * believable(told.stretch)), told.height)
+    return size[::-1] if told.rotation in SIDEWAYS else size
 
 
 def believable(stretch: float) -> float:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from libs.common.runtime.media import UNKNOWN_CODEC, input_options
 from libs.common.runtime.warm_process import serve
 from services.clipper.decoded_whole import decoded_whole
-from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH, UNSPECIFIED, Inspect, Inspected, Look, Looked, believable
+from services.clipper.inspected import PICTURE_HEIGHT, PICTURE_WIDTH, SIDEWAYS, UNSPECIFIED, Inspect, Inspected, Look, Looked, believable
 from services.clipper.poster import moments, poster
 
 MOST_COMPLAINTS = 2_000
@@ -32,7 +32,6 @@ SOUND_PACKETS = 4
 """Decoded at the sound's beginning: enough to tell a wrong configuration of its decoder."""
 INDEPENDENT = frozenset({"aac", "ac3", "eac3", "opus", "flac", "alac"})
 """Audio of which any packet may be the first; MP3 borrows bits from packets that a cut leaves behind."""
-SIDEWAYS = (90, 270)
 LENGTH_SIZE_AT = {"h264": 4, "hevc": 21}
 """Where lengthSizeMinusOne stands in avcC and hvcC (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1)."""
 
@@ -117,6 +116,7 @@ def _read(file: InputContainer, asked: Inspect) -> Inspected:
         codecs=tuple(_codec(stream) for stream in file.streams),
         width=video.width if video and video.codec_context else 0,
         height=video.height if video and video.codec_context else 0,
+        timescale=round(1 / video.time_base) if video and video.time_base else 0,
         rotation=shown.rotation,
         transfer=shown.transfer,
         matrix=shown.matrix,

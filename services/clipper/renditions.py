@@ -15,7 +15,7 @@ from libs.common.domain.values import Notice, Preset, Rendition
 from libs.common.runtime.logs import logger
 from libs.common.runtime.scratch import OUT_OF_ROOM
 from services.clipper.clip import Clip
-from services.clipper.inspected import Inspected, believable
+from services.clipper.inspected import Inspected, shown_size
 from services.clipper.output_checks import Sight, faults
 from services.clipper.rendering import ClipperContext, encode, encoding, part_of
 from services.clipper.rendition_plan import CUBE, ORIGINAL, VIDEO, Original, Plan, misfit, rendition_plan
@@ -25,7 +25,6 @@ from services.clipper.verification import found_in, inspected
 
 log = logger(__name__)
 
-SIDEWAYS = (90, 270)
 TOO_MUCH = "it took more time or memory than there is for it"
 Made = tuple[tuple[Rendition, ...], tuple[Notice, ...]]
 
@@ -104,12 +103,6 @@ async def _original(clip: Clip, ctx: ClipperContext) -> Original:
         sound_end=told.audio[1] if told.audio else 0.0,
         channels=told.channels,
     )
-
-
-def shown_size(told: Inspected) -> tuple[int, int]:
-    """In square pixels, turned."""
-    size = (round(told.width * believable(told.stretch)), told.height)
-    return size[::-1] if told.rotation in SIDEWAYS else size
 
 
 def _sound_codec(told: Inspected) -> str | None:

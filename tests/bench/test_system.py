@@ -140,7 +140,7 @@ def _movie(path: Path, picture: str) -> Path:
 def test_the_bare_encode_is_the_burner_s_less_its_letters(servers: dict[str, str]) -> None:
     settings = load(ClipperSettings, servers)
     encoding = Encoding(settings.ffmpeg_bin, settings.subtitle_crf, settings.encoder_threads)
-    burner = set(pairwise(burn_command(MEDIA, encoding)))
+    burner = set(pairwise(burn_command(12800, encoding, has_audio=True)))
     wanted = ("-c:v", "-preset", "-crf", "-pix_fmt", "-threads", "-c:a")
     bare = [pair for pair in pairwise(bare_encode(Path("in"), Path("out"), settings)) if pair[0] in wanted]
     assert {option for option, _ in bare} == set(wanted)

@@ -117,19 +117,19 @@ def test_an_edge_is_encoded_by_ticks_and_its_first_frame_kept_aside():
 
 
 def test_subtitles_are_drawn_with_names_that_need_no_escaping():
-    assert " ".join(burn_command(MEDIA, ENCODING)) == (
-        f"env FONTCONFIG_PATH=. FONTCONFIG_FILE=fonts.conf {GLOBAL} {PROGRESS} {local('clip.mp4')} -map 0:0 -map 0:1 -f mp4 -c:a copy "
+    assert " ".join(burn_command(12800, ENCODING, has_audio=True)) == (
+        f"env FONTCONFIG_PATH=. FONTCONFIG_FILE=fonts.conf {GLOBAL} {PROGRESS} {local('clip.mp4')} -map 0:v:0 -map 0:a:0 -f mp4 -c:a copy "
         "-c:v libx264 -crf 20 -dn -enc_time_base:v 1:12800 -filter:v ass=filename=subs.ass -fps_mode vfr -map_chapters -1 -map_metadata -1 "
         "-movflags +faststart+negative_cts_offsets -pix_fmt yuv420p -preset veryfast -sn -threads 2 clip.subbed.mp4"
     )
 
 
 def test_pixels_that_are_not_square_are_told_to_libass():
-    assert "ass=filename=subs.ass:original_size=1024x576" in burn_command(MEDIA, ENCODING, original_size=(1024, 576))
+    assert "ass=filename=subs.ass:original_size=1024x576" in burn_command(12800, ENCODING, has_audio=True, original_size=(1024, 576))
 
 
 def test_what_is_hdr_keeps_its_ten_bits():
-    command = " ".join(burn_command(MEDIA, ENCODING, is_hdr=True))
+    command = " ".join(burn_command(12800, ENCODING, has_audio=True, is_hdr=True))
     assert "-c:v libx265 " in command
     assert "-pix_fmt yuv420p10le -preset veryfast -sn -tag:v hvc1 -threads 2 -x265-params log-level=error:pools=2 clip" in command
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime import background
-from libs.common.runtime.background import Pause, every, for_ever, running
+from libs.common.runtime.background import Pause, both, every, for_ever, running
 from tests.fakes import Switch, healthy
 
 GONE = Failure(Code.RETRYABLE_ERROR, "gone", outage="nats")
@@ -166,3 +166,60 @@ async def test_a_task_has_time_to_end_before_it_is_told_again() -> None:
     async with running(work()):
         await begun.wait()
     assert ended.is_set()
+
+
+async def test_two_are_at_work_beside_each_other() -> None:
+    one_began, other_began = asyncio.Event(), asyncio.Event()
+
+    async def one() -> int:
+        one_began.set()
+        await other_began.wait()
+        return 1
+
+    async def other() -> str:
+        other_began.set()
+        await one_began.wait()
+        return "2"
+
+    async with asyncio.timeout(20):
+        assert await both(one(), other()) == (1, "2")
+
+
+async def test_where_one_of_two_breaks_the_other_is_over_before_it_is_told() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def breaks() -> None:
+        await begun.wait()
+        raise Failure(Code.NOT_FOUND, "broken")
+
+    async def work() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    async with asyncio.timeout(20):
+        with pytest.raises(Failure, match="broken"):
+            await both(work(), breaks())
+    assert ended.is_set()
+
+
+async def test_who_waits_for_two_and_is_cancelled_leaves_none_behind() -> None:
+    begun, ended = asyncio.Event(), list[int]()
+
+    async def work(number: int) -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    waiting = asyncio.create_task(both(work(1), work(2)))
+    async with asyncio.timeout(20):
+        await begun.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert sorted(ended) == [1, 2]

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime.health import Health
 from libs.common.runtime.logs import logger
 
 log = logger(__name__)
+A = TypeVar("A")
+B = TypeVar("B")
 Step = Callable[[], Awaitable[object]]
 Pause = Callable[[Exception | None], Awaitable[object]]
 """Returns when the next step is to begin; it is given what the last one raised."""
@@ -55,6 +57,17 @@ async def _recovered(broke: Exception, health: Health) -> None:
         await health.until_up()
     elif broke.outage:
         await health.until_answers(broke.outage)
+
+
+async def both(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Beside each other. What the first to break raises is raised, when neither is at work any more."""
+    tasks = asyncio.create_task(one), asyncio.create_task(other)
+    try:
+        first, second = await asyncio.gather(*tasks)
+    except BaseException:
+        await _ended(tasks)
+        raise
+    return first, second
 
 
 @asynccontextmanager
