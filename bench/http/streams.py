@@ -14,7 +14,10 @@ from bench.http.servers import Server
 from bench.processes import tree_cpu
 from libs.common.domain.event_ids import request_id
 from libs.common.domain.events import ClipsRequested, Envelope, StageName, StageProgress
-from libs.common.runtime.event_store import PostgresEventStore, open_event_store
+from libs.common.runtime.event_store import PostgresEventStore
+from libs.common.runtime.nats_connection import open_client
+from libs.common.runtime.news import telling
+from libs.common.runtime.postgres import open_pool
 
 MANY = 100
 PAUSE = 0.02
@@ -61,7 +64,12 @@ class Told:
 async def measured(environ: Mapping[str, str], server: Server, key: str, *, rounds: int, events: int) -> list[Figure]:
     one: list[Told] = []
     many: list[Told] = []
-    async with open_event_store(environ["DATABASE_URL"]) as store:
+    async with (
+        open_client(environ["NATS_URL"], name="bench") as client,
+        telling(client) as told_of,
+        open_pool(environ["DATABASE_URL"], connections=1, keeps_plans=True) as pool,
+    ):
+        store = PostgresEventStore(pool, told=told_of)
         for number in range(rounds + 1):
             for listeners, found in ((1, one), (MANY, many)):
                 told = await _round(store, server, key, listeners, events)

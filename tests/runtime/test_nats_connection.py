@@ -3,7 +3,11 @@
 import asyncio
 import json
 
-from libs.common.runtime.nats_connection import NO_TLS, open_client
+import pytest
+from structlog.testing import capture_logs
+
+from libs.common.runtime import nats_connection
+from libs.common.runtime.nats_connection import NO_TLS, QUIET, Complaints, open_client
 
 INFO = {"server_id": "x", "version": "2.12.0", "proto": 1, "max_payload": 1048576, "headers": True}
 GREETING = b"INFO " + json.dumps(INFO).encode() + b"\r\n"
@@ -38,3 +42,15 @@ async def test_the_same_server_gets_it_where_the_url_does_not_ask_for_tls() -> N
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with open_client(f"nats://user:hunter2@{address}", name="test"):
             assert b"hunter2" in await heard.get()
+
+
+async def test_a_complaint_is_told_once_a_minute_however_often_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(nats_connection.time, "monotonic", lambda: now)
+    complaints = Complaints()
+    with capture_logs() as told:
+        for now in (0.0, 1.0, QUIET - 1, QUIET, QUIET + 1):
+            await complaints.note(ValueError("no"))
+            await complaints.note(ValueError(f"no at {now}"))
+    assert [line["error"] for line in told].count("ValueError: no") == 2
+    assert len(told) == 2 + 5

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,11 +24,23 @@ class Pulse:
     latency: float
 
 
+SOON, LATE = 0.05, 1.0
+"""Seconds from an unanswered ping to the next: at first, since a start or a stumble is soon over, and at most."""
+
+
+def again() -> Iterator[float]:
+    """The pauses between pings that nobody answers."""
+    pause = SOON
+    while True:
+        yield pause
+        pause = min(2 * pause, LATE)
+
+
 Readiness = Literal["ready", "degraded", "unready"]
 
 
 class Health:
-    """The pulses of all dependencies. `every` seconds apart while all is well, every second while something is down.
+    """The pulses of all dependencies. `every` seconds apart while all is well, sooner while something is down.
 
     `needed`: those without which the service can't serve at all; every one, unless it says otherwise.
     """
@@ -59,9 +71,11 @@ class Health:
 
     async def watch(self) -> None:
         """Take all pulses until cancelled."""
+        pauses = again()
         while True:
             await self.check_all()
-            await asyncio.sleep(self._every if self.is_up else 1.0)
+            pauses = again() if self.is_up else pauses
+            await asyncio.sleep(self._every if self.is_up else next(pauses))
 
     async def check_all(self) -> bool:
         await asyncio.gather(*(self.check(name) for name in self._pings))
@@ -97,8 +111,9 @@ class Health:
 
     async def until_answers(self, name: str) -> None:
         """Return when this dependency does: at once when it isn't one of ours."""
+        pauses = again()
         while name in self._pings and not await self.check(name):
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(next(pauses))
 
     async def until_up(self, *, suspect: str | None = None) -> bool:
         """Return when every dependency answers: at once if all did when they were last asked, and the suspect does now.
@@ -107,7 +122,7 @@ class Health:
         """
         if suspect is not None and suspect in self._pings:
             await self.check(suspect)
-        was_away = any(not pulse.up for pulse in self.pulses.values())
+        was_away, pauses = any(not pulse.up for pulse in self.pulses.values()), again()
         while not (self.is_up or await self.check_all()):
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(next(pauses))
         return was_away

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from nats.errors import Error
 from libs.common.runtime.logs import logger
 
 log = logger(__name__)
+QUIET = 60.0
+"""Seconds until the same complaint is told again."""
 NO_TLS = "NATS_URL says tls, and the server takes none"
 
 
@@ -74,7 +77,7 @@ async def _connected(client: Client, url: str, name: str) -> None:
         connect_timeout=3,
         ping_interval=10,
         max_outstanding_pings=1,  # given up at the ping after so many unanswered ones: within 10 to 20 s
-        error_cb=_note_error,
+        error_cb=Complaints().note,
         disconnected_cb=_note_loss,
         reconnected_cb=_note_return,
         user=login.user,
@@ -92,8 +95,18 @@ async def _closed(client: Client) -> None:
         log.info("closed without a goodbye", error=type(error).__name__)
 
 
-async def _note_error(error: Exception) -> None:
-    log.warning("the message server complains", error=f"{type(error).__name__}: {error}")
+class Complaints:
+    """What the server complains of, each complaint once a minute: it may do so with each message that we send."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
+    async def note(self, error: Exception) -> None:
+        now, text = time.monotonic(), f"{type(error).__name__}: {error}"
+        self._told = {said: at for said, at in self._told.items() if now - at < QUIET}
+        if text not in self._told:
+            self._told[text] = now
+            log.warning("the message server complains", error=text)
 
 
 async def _note_loss() -> None:
