@@ -137,7 +137,7 @@ def _labels() -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        importlib.import_module(f"services.{sys.argv[1]}.__main__")
+        importlib.import_module(f"services.{sys.argv[1]}.main")
         sys.stdout.buffer.write(msgspec.json.encode(registered()))
     else:
         PAGE.write_text(page(documented().values()))

@@ -12,9 +12,9 @@ from bench.scaling.replica import Worker
 from libs.common.runtime.service import POOL
 from libs.common.runtime.settings import describe
 from services.api.settings import ApiSettings
-from services.asr.__main__ import STAGES as ASR
-from services.clipper.__main__ import STAGES as CLIPPER
-from services.resolver.__main__ import STAGES as RESOLVER
+from services.asr.main import STAGES as ASR
+from services.clipper.main import STAGES as CLIPPER
+from services.resolver.main import STAGES as RESOLVER
 
 KUBERNETES = Path(__file__).resolve().parents[2] / "deploy" / "k8s"
 PRODUCTION = KUBERNETES / "overlays" / "production"

@@ -1,10 +1,6 @@
-"""The API: takes jobs in over HTTP and says how they stand."""
+"""`python -m services.api`: main.py says what it is."""
 
-import uvloop
-
-from libs.common.runtime.service import begin
-from services.api.server import serve
-from services.api.settings import ApiSettings
+from libs.common.runtime.start import start
 
 if __name__ == "__main__":
-    uvloop.run(serve(begin("api", ApiSettings)))
+    start("services.api.main")

@@ -1,14 +1,6 @@
-"""asr: clip.uploaded -> asr.done. A transcription that fails for good never costs the clip."""
+"""`python -m services.asr`: main.py says what it is."""
 
-from libs.common.domain.events import AsrFailed, ClipUploaded, StageName
-from libs.common.runtime.service import run
-from libs.common.runtime.world import Stage
-from services.asr.handler import transcribe_clip
-from services.asr.patience import pings
-from services.asr.providers import open_transcriber
-from services.asr.settings import AsrSettings
-
-STAGES = (Stage(name=StageName.ASR, consumes=ClipUploaded, handle=transcribe_clip, optional=AsrFailed),)
+from libs.common.runtime.start import start
 
 if __name__ == "__main__":
-    run(STAGES, AsrSettings, opens=open_transcriber, pings=pings)
+    start("services.asr.main")

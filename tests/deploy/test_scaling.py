@@ -8,9 +8,9 @@ import pytest
 from libs.common.domain.events import Priority
 from libs.common.domain.subjects import CLIPS, durable
 from libs.common.runtime.streams import wanted_consumers
-from services.asr.__main__ import STAGES as ASR
-from services.clipper.__main__ import STAGES as CLIPPER
-from services.resolver.__main__ import STAGES as RESOLVER
+from services.asr.main import STAGES as ASR
+from services.clipper.main import STAGES as CLIPPER
+from services.resolver.main import STAGES as RESOLVER
 from tests.deploy.manifests import Manifest, environ, of_kind, overlay
 from tools.setup import ROOT
 

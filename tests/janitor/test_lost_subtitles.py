@@ -20,8 +20,8 @@ from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import Job, fold
 from libs.common.domain.subjects import CLIPS, DLQ
 from libs.common.runtime.stage import Stage, World, process
-from services.asr.__main__ import STAGES as ASR_STAGES
-from services.clipper.__main__ import STAGES as CLIPPER_STAGES
+from services.asr.main import STAGES as ASR_STAGES
+from services.clipper.main import STAGES as CLIPPER_STAGES
 from services.janitor.replay import Replays
 from tests.builders import burned, ready, requested, transcribed, uploaded
 from tests.janitor import conftest

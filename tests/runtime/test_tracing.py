@@ -258,7 +258,7 @@ async def test_nobody_looks_at_the_process_anew_when_a_child_is_forked(sent: Sen
     assert [found for found in gc.get_objects() if isinstance(found, TracerProvider)] == []
 
 
-SERVICES = ("api.server", "resolver.__main__", "clipper.__main__", "asr.__main__", "janitor.__main__")
+SERVICES = ("api.server", "resolver.main", "clipper.main", "asr.main", "janitor.main")
 
 
 def test_off_means_that_opentelemetry_is_not_even_imported() -> None:
