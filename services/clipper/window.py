@@ -187,10 +187,18 @@ def sound_stream(track: Track, held: Held, want: Wanted, *, shift: float = 0.0) 
     return replace(clock, samples=samples.pick(near))
 
 
+class FileMap(mmap.mmap):
+    """A file's bytes. What was read of them counts as this process's memory, until it is let go."""
+
+    def let_go(self) -> None:
+        """It is read from the file again where it is needed again."""
+        self.madvise(mmap.MADV_DONTNEED)
+
+
 def mapped(path: Path) -> Held:
     """A file that we had written, as bytes that are read when they are used."""
     with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else NOTHING
+        return FileMap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else NOTHING
 
 
 async def read_window(source: Source, streams: Sequence[Stream], buffers: Pool[mmap.mmap], spill: Path) -> tuple[Stream, ...]:
