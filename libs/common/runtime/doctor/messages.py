@@ -160,6 +160,7 @@ async def _refused(bus: JetStreamBus, subjects: Collection[str]) -> set[str]:
     try:
         for subject in subjects:
             await client.publish(subject, b"", reply=client.new_inbox(), headers=ELSEWHERE)
+        await client.flush(FLUSH)  # its ping overtakes what nats-py has not sent yet
         await client.flush(FLUSH)
     finally:
         client._error_cb = note  # noqa: SLF001
