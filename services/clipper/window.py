@@ -141,7 +141,7 @@ def unended(movie: Movie) -> Movie:
 
 
 def _unended(track: Track) -> Track:
-    return replace(track, presentation=replace(track.presentation, end=TO_THE_END))
+    return replace(track, presentation=track.presentation and replace(track.presentation, end=TO_THE_END))
 
 
 def start_of(movie: Movie) -> float:

@@ -56,16 +56,23 @@ async def window_of(source: Source, requested: ClipsRequested, ctx: ClipperConte
 
 
 async def _direct(source: Source, requested: ClipsRequested, ctx: ClipperContext) -> Window | None:
-    moov = await moov_of(source)
-    if moov is None:
-        return None
-    try:
-        window = await asyncio.to_thread(_indexed, moov, source, requested)
-    except NotUnderstood:
+    window = await _looked_up(source, requested)
+    if window is None:
         return None
     streams = [stream for stream in (window.picture, window.sound) if stream]
     read = await read_window(source, streams, ctx.tools.windows, ctx.scratch / SPILL)
     return replace(window, picture=read[0], sound=read[1] if window.sound else None)
+
+
+async def _looked_up(source: Source, requested: ClipsRequested) -> Window | None:
+    """The index is let go of with the return: of a long source it is large, and what follows takes its time."""
+    moov = await moov_of(source)
+    if moov is None:
+        return None
+    try:
+        return await asyncio.to_thread(_indexed, moov, source, requested)
+    except NotUnderstood:
+        return None
 
 
 def _indexed(moov: bytes, source: Source, requested: ClipsRequested) -> Window:

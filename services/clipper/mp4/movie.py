@@ -39,15 +39,18 @@ class Track:
     is_enabled: bool
     begins: int | None
     """When the first of it is shown or heard, on the movie's clock; None: nothing is."""
-    presentation: Presentation
+    presentation: Presentation | None
+    """None of a part of a track, which needs the file's tables no more: of an hour they are 9 MB."""
     samples: Samples
 
     def within(self, start: float, end: float) -> "Track":
         """With only the samples that may be shown between two times, in seconds on the movie's clock, and some more: from a sync sample at
         or before `start` on. Costs what those samples cost, whatever the movie's length. Raises NotUnderstood as `read_movie` does.
         """
+        if self.presentation is None:
+            raise ValueError("this is a part of a track already")
         ticks = floor(start * self.timescale), ceil(end * self.timescale)
-        return replace(self, samples=self.presentation.samples(*ticks))
+        return replace(self, presentation=None, samples=self.presentation.samples(*ticks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
