@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -94,7 +95,7 @@ class EventHub:
 
     async def _ring_along(self) -> None:
         """Whatever ended it, it begins again at the feed's end, and everyone looks for what was missed in between."""
-        async with running(self._news(self._ring)):
+        async with running(for_ever("news", partial(self._news, self._ring), every(RESTART_PAUSE))):
             after = await self._feed.end()
             self._ring(list(self._bells))
             async for batch in self._feed.follow(after, poll=POLL):

@@ -58,6 +58,7 @@ async def test_the_news_wakes_those_who_follow_the_job() -> None:
 
     async def news(ring: Callable[[Iterable[UUID]], None]) -> None:
         rings.set_result(ring)
+        await asyncio.Event().wait()
 
     mine, other = uuid4(), uuid4()
     hub = EventHub(Given(), news, most=10)

@@ -1,12 +1,13 @@
 """Readiness, as the operator and the load balancer read it on the internal port."""
 
 from collections.abc import Mapping
+from itertools import islice
 
 import aiohttp
 import pytest
 
 from libs.common.domain.failures import Code, Failure
-from libs.common.runtime.health import Health
+from libs.common.runtime.health import Health, again
 from libs.common.runtime.health_port import health_port
 from libs.common.runtime.settings import CommonSettings, Secret
 from tests.fakes import Switch
@@ -73,3 +74,7 @@ async def test_a_ping_that_breaks_is_a_dependency_that_is_down_and_is_asked_agai
     assert health.readiness == "unready"
     breaks = False
     assert await health.check_all()
+
+
+def test_who_does_not_answer_is_asked_again_soon_and_then_ever_later() -> None:
+    assert list(islice(again(), 7)) == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]

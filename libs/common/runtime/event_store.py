@@ -121,7 +121,7 @@ class EventStore(Protocol):
 
 
 class PostgresEventStore:
-    """`lease_seconds`: how long a lease outlives its holder. `told` is called with the job of an event that is committed now."""
+    """`lease_seconds`: how long a lease outlives its holder. `told` is called with the job of what `append` or `begin` has committed."""
 
     def __init__(self, pool: Pool, lease_seconds: float = LEASE_SECONDS, *, told: Callable[[UUID], None] = lambda _: None) -> None:
         self._pool = pool

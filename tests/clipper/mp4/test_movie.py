@@ -134,6 +134,13 @@ def test_a_part_of_a_movie_is_that_part_of_the_whole(plain: Path, seconds: tuple
         assert part.begins == whole.begins
 
 
+def test_a_part_of_a_movie_lets_the_tables_of_the_whole_go(plain: Path) -> None:
+    for part in part_of(plain, 1.5, 1.6):
+        assert part.presentation is None
+        with pytest.raises(ValueError, match="a part"):
+            part.within(1.5, 1.6)
+
+
 def test_a_part_of_a_movie_costs_what_it_holds(plain: Path) -> None:
     parts = part_of(plain, 1.5, 1.6)
     assert [len(track.samples) <= 40 for track in parts] == [True, True]

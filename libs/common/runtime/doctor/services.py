@@ -13,6 +13,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import structlog
 
+from libs.common.domain import news
 from libs.common.runtime.doctor.configuration import examined, misspelt, names_of, production_rules
 from libs.common.runtime.doctor.database import database_checks
 from libs.common.runtime.doctor.examination import Check, examine
@@ -21,7 +22,7 @@ from libs.common.runtime.doctor.machine import machine_checks
 from libs.common.runtime.doctor.messages import message_checks
 from libs.common.runtime.doctor.objects import object_checks
 from libs.common.runtime.doctor.report import as_json, as_text
-from libs.common.runtime.doctor.subjects import LETTERS, NEWS, WORK
+from libs.common.runtime.doctor.subjects import LETTERS, WORK
 from libs.common.runtime.jetstream import open_bus
 from libs.common.runtime.object_store import open_object_store
 from libs.common.runtime.postgres import open_pool
@@ -97,7 +98,7 @@ async def _checks(loaded: Sequence[Loaded], lock: str, *, servers: bool) -> Asyn
         in_production = settings.environment == "production"
         yield [
             *database_checks(pool, [patient.name for patient in patients], in_production=in_production),
-            *message_checks(bus, settings, sorted(says | {NEWS}), sorted((WORK | LETTERS) - says)),
+            *message_checks(bus, settings, sorted(says | {news.SUBJECT}), sorted((WORK | LETTERS) - says)),
             *object_checks(objects, settings),
             *here,
             *own,

@@ -1,10 +1,7 @@
 """Which subjects of the work streams each service must be able to say. Pure; tests/deploy holds users.conf to the same tables."""
 
 from libs.common.domain.events import SUBJECTS, Priority, StageName
-from libs.common.domain.news import SUBJECT as NEWS
 from libs.common.domain.subjects import subject_for
-
-__all__ = ["LETTERS", "NEWS", "WORK", "said_by"]
 
 
 def _lanes(*stages: StageName) -> frozenset[str]:
