@@ -15,6 +15,7 @@ from libs.common.domain.events import Envelope, JobFailed, JobReplayed, LetterDi
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.job import fold
 from libs.common.domain.subjects import DLQ
+from libs.common.runtime import background
 from libs.common.runtime.service import Connections
 from libs.common.runtime.settings import load
 from libs.common.runtime.stored_messages import StoredMessages
@@ -81,13 +82,11 @@ async def alone(api: Running) -> AsyncIterator[Desk]:
 async def desk(api: Running, alone: Desk) -> AsyncIterator[Desk]:
     """With a janitor there."""
     await alone.to.bus.js.purge_stream(DLQ)
-    janitor = asyncio.create_task(serve_dead_letters(load(JanitorSettings, api.environ), alone.to))
-    async with asyncio.timeout(40):
-        while (await alone.http.get("/api/admin/dlq")).status_code != 200:
-            await asyncio.sleep(0.02)
-    yield alone
-    janitor.cancel()
-    await asyncio.gather(janitor, return_exceptions=True)
+    async with background.running(serve_dead_letters(load(JanitorSettings, api.environ), alone.to)):
+        async with asyncio.timeout(40):
+            while (await alone.http.get("/api/admin/dlq")).status_code != 200:
+                await asyncio.sleep(0.02)
+        yield alone
     await alone.to.bus.client.flush()
 
 

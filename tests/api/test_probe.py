@@ -16,6 +16,7 @@ import pytest
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.probing import SUBJECT, Format, ProbeAnswer
+from libs.common.runtime import background
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from libs.common.runtime.service import Connections
 from libs.common.runtime.settings import load
@@ -49,13 +50,11 @@ async def resolver(api: Running, to: Connections, describer: Warm, **given: Any)
     """A resolver's probing service, with the settings' FFPROBE and the like, while inside."""
     settings = load(ResolverSettings, {**api.environ, "FFPROBE_BIN": media.FFPROBE, "ENABLE_YTDLP": "true"})
     prober = Prober(settings=settings, bucket=to.objects.sources, describer=describer, **given)
-    task = asyncio.create_task(serve_probes(prober, to))
     try:
-        await until_served(to)
-        yield
+        async with background.running(serve_probes(prober, to)):
+            await until_served(to)
+            yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
         await to.bus.client.flush()
 
 

@@ -15,6 +15,7 @@ from nats.js.errors import NotFoundError
 
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ
 from libs.common.runtime import streams
+from libs.common.runtime.background import running
 from libs.common.runtime.embedded import LocalServers, embedded_servers
 from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.service import Connections, connections
@@ -98,13 +99,11 @@ async def own_buckets(world: World) -> World:
 @pytest.fixture
 async def served(world: World) -> AsyncIterator[World]:
     """The world with a janitor that answers for the dead letters."""
-    task = asyncio.create_task(serve_dead_letters(world.settings, world.c))
-    async with asyncio.timeout(40):
-        while not await described(world.bus.client):
-            await asyncio.sleep(0.02)
-    yield world
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(serve_dead_letters(world.settings, world.c)):
+        async with asyncio.timeout(40):
+            while not await described(world.bus.client):
+                await asyncio.sleep(0.02)
+        yield world
 
 
 async def _emptied(url: str) -> None:

@@ -1,13 +1,12 @@
 """Messages that were delivered too often end in the dead letters and their jobs as failed, from real advisories of a real server."""
 
-import asyncio
-
 import msgspec
 import pytest
 
 from libs.common.domain.events import Envelope, StageName, encode
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, headers_of
+from libs.common.runtime.background import running
 from libs.common.runtime.stored_messages import StoredMessage
 from services.janitor.advisories import Rescue
 from services.janitor.last_net import put_back_headers
@@ -23,9 +22,8 @@ async def poison(world: World, stage: StageName, subject: str, body: bytes, head
     await world.bus.js.publish(subject, body, headers=headers)
     for _ in range(2):
         assert await lane(world, stage).take(wait=5) is not None
-    waiting = asyncio.create_task(lane(world, stage).take(wait=3))  # the server tells only while somebody asks for work
-    [advisory] = await until(lambda: messages(world.bus, ADVISORIES))
-    waiting.cancel()
+    async with running(lane(world, stage).take(wait=3)):  # the server tells only while somebody asks for work
+        [advisory] = await until(lambda: messages(world.bus, ADVISORIES))
     return advisory
 
 

@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 
 from libs.common.domain.events import JobFailed, JobReplayed, LetterDiscarded, StageName
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ, canary
+from libs.common.runtime.background import running
 from libs.common.runtime.service import Connections
 from services.janitor.advisories import Rescue
 from services.janitor.dlq_service import serve_dead_letters
@@ -51,15 +53,11 @@ async def janitor(world: World, faults: Path, *fault: str) -> AsyncIterator[asyn
 
 
 @asynccontextmanager
-async def at_work(world: World, task: Callable[[JanitorSettings, Connections], Awaitable[None]]) -> AsyncIterator[None]:
+async def at_work(world: World, task: Callable[[JanitorSettings, Connections], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """The next janitor, of which this is the task that matters, in this process."""
     settings = msgspec.structs.replace(world.settings, advisories_every_sec=0.2)
-    running = asyncio.create_task(task(settings, world.c))
-    try:
+    async with running(task(settings, world.c)):
         yield
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def is_there(world: World) -> None:

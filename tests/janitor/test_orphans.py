@@ -9,6 +9,7 @@ import pytest
 
 from libs.common.domain.events import JobExpired
 from libs.common.domain.failures import Failure
+from libs.common.runtime.background import running
 from libs.common.runtime.object_store import open_object_store
 from services.janitor import orphans
 from services.janitor.findings import Foreign, Orphan, Seen, words
@@ -122,10 +123,8 @@ async def test_one_janitor_looks_and_another_takes_over_when_it_is_gone(own: Wor
         assert ours
         await alone(own.store, "orphans", lambda: _set(begun), patience=0.1)()
         assert not begun.is_set()
-    janitor = asyncio.create_task(sweep_storage(own.settings, own.c))
-    await until(lambda: _has(own, 4))
-    janitor.cancel()
-    await asyncio.gather(janitor, return_exceptions=True)
+    async with running(sweep_storage(own.settings, own.c)):
+        await until(lambda: _has(own, 4))
 
 
 async def _set(event: asyncio.Event) -> None:

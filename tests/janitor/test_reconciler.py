@@ -22,6 +22,7 @@ from libs.common.domain.events import (
 )
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.subjects import CLIPS, headers_of
+from libs.common.runtime.background import running
 from libs.common.runtime.fault_points import arm
 from libs.common.runtime.stage import process
 from libs.common.runtime.world import Stage
@@ -150,8 +151,7 @@ async def test_a_message_that_is_lost_again_and_again_comes_back_with_each_deadl
 
 async def test_a_message_that_is_lost_right_after_its_publication_costs_one_period_and_not_the_duplicate_window(world: World) -> None:
     settings = msgspec.structs.replace(world.settings, reconcile_every_sec=1, reconcile_queued_sec=1, reconcile_margin_sec=1)
-    task = asyncio.create_task(reconcile(settings, world.c))
-    try:
+    async with running(reconcile(settings, world.c)):
         [request] = await job_with(world, requested(), seconds_ago=0)
         await world.bus.publish(request)
         await world.bus.js.purge_stream(CLIPS)
@@ -162,8 +162,6 @@ async def test_a_message_that_is_lost_right_after_its_publication_costs_one_peri
         runner = Runner(store=world.store, bus=world.bus, objects=world.objects, health=world.c.health, settings=world.settings)
         await process(Stage(name=StageName.RESOLVER, consumes=ClipsRequested, handle=answer_at_once), runner, delivery)
         assert (await job_of(world, request.job_id)).source == ready()
-    finally:
-        task.cancel()
 
 
 async def answer_at_once(_event: ClipsRequested, _context: Any) -> SourceReady:
@@ -210,16 +208,13 @@ async def test_a_job_that_is_over_is_looked_at_once_and_then_left_out(world: Wor
 
 async def test_after_an_outage_of_nats_what_was_accepted_meanwhile_is_published_within_seconds(world: World) -> None:
     settings = msgspec.structs.replace(world.settings, reconcile_every_sec=0.2, reconcile_queued_sec=0.2)
-    task = asyncio.create_task(reconcile(settings, world.c))
-    try:
+    async with running(reconcile(settings, world.c)):
         await world.own.nats.kill()
         accepted = {(await job_with(world, requested(), seconds_ago=1))[0].job_id for _ in range(20)}
         await until(lambda: went_down(world))
         await world.own.nats.start()
         assert {found.job_id for found in await until(lambda: all_there(world, accepted), 15)} == accepted
         assert len(await work_of(world)) == 20
-    finally:
-        task.cancel()
 
 
 async def went_down(world: World) -> bool:

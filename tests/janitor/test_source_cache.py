@@ -1,6 +1,5 @@
 """Fetched sources go when their time is up, objects before rows, and what nobody names goes too. On real Postgres and S3."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -11,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.common.domain.failures import Code, Failure
+from libs.common.runtime.background import running
 from libs.common.runtime.object_store import Bucket, open_object_store
 from libs.common.runtime.source_cache import Claimed, Fetched, PostgresSourceCache, Section, open_source_cache
 from services.janitor.report import Report
@@ -166,10 +166,7 @@ async def test_the_task_evicts_again_and_again(world: World, cache: PostgresSour
     async def is_empty() -> bool:
         return await rows(cache) == 0
 
-    task = asyncio.create_task(evict_sources(settings, world.c))
-    try:
+    async with running(evict_sources(settings, world.c)):
         for _ in range(2):
             await cache.claim(uuid4(), uuid4().bytes * 2, TEN, -1000)
             await until(is_empty)
-    finally:
-        task.cancel()

@@ -1,12 +1,11 @@
 """A message that its consumer gave up and whose advisory was lost still ends; what is in hand or waits is never touched. On real NATS."""
 
-import asyncio
-
 import msgspec
 import pytest
 
 from libs.common.domain.events import StageName, encode
 from libs.common.domain.subjects import ADVISORIES, CLIPS, DLQ
+from libs.common.runtime.background import running
 from services.janitor.advisories import Rescue
 from services.janitor.unadvised import Unadvised, rescue_given_up
 from tests.builders import ready, requested
@@ -94,12 +93,9 @@ async def test_a_janitor_without_a_stream_of_advisories_rescues_all_the_same(wor
     cause, _ = await poisoned(world, requested(), ready(), stage=CLIPPER)
     await world.bus.js.delete_stream(ADVISORIES)
     settings = msgspec.structs.replace(world.settings, advisories_every_sec=0.1)
-    task = asyncio.create_task(rescue_given_up(settings, world.c))
-    try:
+    async with running(rescue_given_up(settings, world.c)):
         await until(lambda: messages(world.bus, DLQ))
         await until(lambda: is_failed(world, cause.job_id))
-    finally:
-        task.cancel()
 
 
 async def is_failed(world: World, job_id: object) -> bool:

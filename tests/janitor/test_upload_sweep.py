@@ -1,6 +1,5 @@
 """Uploads whose time is up go: what S3 has first, rows after; what a job needs stays. On real Postgres and S3."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.common.domain.failures import Failure
+from libs.common.runtime.background import running
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.postgres import Statements
 from services.janitor.upload_sweep import UploadSweep, sweep_uploads
@@ -178,10 +178,7 @@ async def test_the_task_sweeps_again_and_again(world: World) -> None:
     async def is_empty() -> bool:
         return await rows(world) == set()
 
-    task = asyncio.create_task(sweep_uploads(settings, world.c))
-    try:
+    async with running(sweep_uploads(settings, world.c)):
         for _ in range(2):
             await whole(world, over=2 * HOURS)
             await until(is_empty)
-    finally:
-        task.cancel()

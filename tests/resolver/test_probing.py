@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from libs.common.domain.failures import Code, Failure
 from libs.common.domain.probing import SUBJECT, Format, ProbeAnswer, ProbeRequest, Source, answer_of
 from libs.common.domain.values import VideoTrack
+from libs.common.runtime.background import running
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.object_store import Bucket, ObjectStore
 from libs.common.runtime.request_reply import ask
@@ -210,20 +211,17 @@ async def test_beyond_so_many_at_once_who_asks_is_told_to_come_back(settings: Re
         await gate.wait()
         return ProbeAnswer(duration=5)
 
-    service = asyncio.create_task(
-        serve_probes(Prober(settings=settings, bucket=to.objects.sources, describer=tools.describer, look_at_url=held), to)
-    )
-    asking = [asyncio.create_task(asked(to)) for _ in range(PROBES_AT_ONCE)]
-    async with asyncio.timeout(40):
-        for _ in asking:
-            await waiting.acquire()
-        with pytest.raises(Failure) as raised:
-            await asked(to)
-        gate.set()
-        answers = await asyncio.gather(*asking)
-        assert await asked(to) == ProbeAnswer(duration=5)
-    service.cancel()
-    await asyncio.wait([service])
+    prober = Prober(settings=settings, bucket=to.objects.sources, describer=tools.describer, look_at_url=held)
+    async with running(serve_probes(prober, to)):
+        asking = [asyncio.create_task(asked(to)) for _ in range(PROBES_AT_ONCE)]
+        async with asyncio.timeout(40):
+            for _ in asking:
+                await waiting.acquire()
+            with pytest.raises(Failure) as raised:
+                await asked(to)
+            gate.set()
+            answers = await asyncio.gather(*asking)
+            assert await asked(to) == ProbeAnswer(duration=5)
     assert (raised.value.code, raised.value.message) == (Code.RETRYABLE_ERROR, "too many sources are being looked at; ask again")
     assert answers == [ProbeAnswer(duration=5)] * PROBES_AT_ONCE
 

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 
 from libs.common.domain.events import StageName
 from libs.common.domain.news import MOST, SUBJECT, news_of
+from libs.common.runtime.background import running
 from libs.common.runtime.event_store import PostgresEventStore, Start
 from libs.common.runtime.nats_connection import open_client
 from libs.common.runtime.news import listen, telling
@@ -36,12 +37,10 @@ async def heard(client: Client) -> AsyncIterator[Heard]:
         for job in news:
             jobs.put_nowait(job)
 
-    listening = asyncio.create_task(listen(client, ring))
-    await asyncio.sleep(0)
-    await client.flush()
-    yield jobs
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
+    async with running(listen(client, ring)):
+        await asyncio.sleep(0)
+        await client.flush()
+        yield jobs
 
 
 async def until(heard: Heard, wanted: set[UUID]) -> None:

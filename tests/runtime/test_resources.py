@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from libs.common.runtime.background import running
 from libs.common.runtime.memory_use import MemoryUse, memory_use
 from libs.common.runtime.resources import Resource, files_ratio, watch_resources
 from libs.common.runtime.water_marks import Level, level_after
@@ -139,11 +140,9 @@ async def test_a_loop_that_is_held_up_is_seen_to_be_late() -> None:
         return everything - REGISTRY.get_sample_value("clip_event_loop_lag_seconds_bucket", {"le": "0.25"})
 
     before = late()
-    watching = asyncio.create_task(watch_resources())
-    async with asyncio.timeout(40):
+    async with running(watch_resources()), asyncio.timeout(40):
         while late() == before:
             time.sleep(0.6)  # noqa: ASYNC251  it is to hold up the loop
             await asyncio.sleep(0.01)
-    watching.cancel()
     assert REGISTRY.get_sample_value("clip_resource_used_ratio", {"resource": "memory"}) > 0
     assert REGISTRY.get_sample_value("clip_resource_used_ratio", {"resource": "files"}) > 0

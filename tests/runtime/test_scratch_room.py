@@ -19,6 +19,7 @@ from libs.common.domain.failures import Code, Failure, classify
 from libs.common.domain.retry import RetryPolicy, TryLater, verdict_on
 from libs.common.domain.worker_reports import EVERY, SUBJECT, report_of, stage_of, subject_of
 from libs.common.runtime import streams
+from libs.common.runtime.background import running
 from libs.common.runtime.context import Context
 from libs.common.runtime.embedded import LocalServers
 from libs.common.runtime.health import Health
@@ -83,20 +84,19 @@ async def test_scratch_over_its_limit_is_said_once_in_the_log_in_metrics_and_in_
     large = tmp_path / "large"
     with capture_logs() as logs:
         large.write_bytes(bytes(2 * MIB))
-        watching = asyncio.create_task(room.watch(health))
-        async with asyncio.timeout(20):
-            while not health.full:
-                await asyncio.sleep(0.01)
-        await room.look()
-        assert (room.is_full, REGISTRY.get_sample_value("clip_scratch_full")) == (True, 1)
-        assert REGISTRY.get_sample_value("clip_scratch_bytes") >= 2 * MIB
-        assert readiness(health) == {"status": "degraded", "dependencies": {}, "full": ["scratch"]}
-        large.unlink()
-        async with asyncio.timeout(20):
-            await room.until_free()
-            while health.full:
-                await asyncio.sleep(0.01)
-        watching.cancel()
+        async with running(room.watch(health)):
+            async with asyncio.timeout(20):
+                while not health.full:
+                    await asyncio.sleep(0.01)
+            await room.look()
+            assert (room.is_full, REGISTRY.get_sample_value("clip_scratch_full")) == (True, 1)
+            assert REGISTRY.get_sample_value("clip_scratch_bytes") >= 2 * MIB
+            assert readiness(health) == {"status": "degraded", "dependencies": {}, "full": ["scratch"]}
+            large.unlink()
+            async with asyncio.timeout(20):
+                await room.until_free()
+                while health.full:
+                    await asyncio.sleep(0.01)
     assert readiness(health) == {"status": "ready", "dependencies": {}}
     assert REGISTRY.get_sample_value("clip_scratch_full") == 0
     said = [line["event"] for line in logs if "scratch" in line["event"]]
@@ -162,10 +162,8 @@ async def test_every_worker_says_how_it_stands_for_whoever_listens(bus: JetStrea
     (tmp_path / "large").write_bytes(bytes(2 * MIB))
     await room.look()
     places = Places(desk.stage, desk.world.settings, room)
-    telling = asyncio.create_task(send_reports(bus.client, "host:1", room, {BURNER: places}))
-    async with asyncio.timeout(20):
+    async with running(send_reports(bus.client, "host:1", room, {BURNER: places})), asyncio.timeout(20):
         message = await heard.get()
-    telling.cancel()
     assert (message.subject, stage_of(message.subject)) == (subject_of(BURNER), BURNER)
     said = msgspec.json.decode(message.data)
     assert said.pop("scratchFreeMb") > 0

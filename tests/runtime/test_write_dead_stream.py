@@ -12,6 +12,7 @@ from libs.common.domain.events import ClipBurned, ClipsRequested, Envelope
 from libs.common.domain.failures import Failure
 from libs.common.domain.job import fold
 from libs.common.runtime import streams
+from libs.common.runtime.background import running
 from libs.common.runtime.health import Health
 from libs.common.runtime.jetstream import JetStreamBus
 from libs.common.runtime.nats_monitors import be_well
@@ -72,14 +73,13 @@ async def test_the_monitor_tells_of_it_before_anybody_publishes(server: NatsClus
         await be_well(server.monitors)
 
     health = Health({"nats": ping}, every=1.0)
-    watching = asyncio.create_task(health.watch())
-    await until(health, up=True)
-    await break_writing(server, bus)
-    await until(health, up=False)
-    await bus.ping()  # by itself it can't tell
-    await restart(server)
-    await until(health, up=True)
-    watching.cancel()
+    async with running(health.watch()):
+        await until(health, up=True)
+        await break_writing(server, bus)
+        await until(health, up=False)
+        await bus.ping()  # by itself it can't tell
+        await restart(server)
+        await until(health, up=True)
 
 
 async def test_without_a_monitor_the_first_publish_tells_of_it_and_is_the_probe_until_it_is_stored(
