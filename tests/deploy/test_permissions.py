@@ -209,7 +209,7 @@ async def test_no_stage_reaches_beyond_its_account_by_the_reply_of_a_request(ser
         js = operator.jetstream()
         await streams.ensure(js, replicas=3)
         await js.purge_stream("CLIPS")
-        await operator.publish(SUBJECTS[STAGES[user][0]], b"work")
+        await js.publish(SUBJECTS[STAGES[user][0]], b"work")  # and stored: what is looked at in the end does not wait for it
         heard = [await operator.subscribe(target) for target in targets]
         await operator.flush()
         for target in targets:

@@ -1,6 +1,9 @@
 """What is written where: results on stdout, all else on stderr. The only place that knows whether a person is looking."""
 
 import json
+import os
+import select
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -40,6 +43,7 @@ class Terminal:
     def ask(self, question: str) -> str:
         """The answer in lower case; empty at the end of the input."""
         self.errors.print(Text(plain(question)), end=" ")
+        _until_typed()
         return sys.stdin.readline().strip().lower()
 
     def give(self, text: str) -> None:
@@ -56,6 +60,19 @@ class Terminal:
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         _print([heads, *rows], head="bold")
+
+
+def _until_typed() -> None:
+    """A Ctrl-C that comes right before a read would be heard only behind it; what the system itself tells of a signal ends this wait."""
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    before = signal.set_wakeup_fd(tell)
+    try:
+        select.select([sys.stdin, told], [], [])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(told)
+        os.close(tell)
 
 
 def _print(rows: Iterable[Sequence[str]], *, first: str = "", head: str = "") -> None:
