@@ -12,8 +12,9 @@ import uvloop
 from libs.common.domain.failures import Failure
 from libs.common.runtime.egress import Guard, open_guard
 from libs.common.runtime.logs import set_up_logs
+from libs.common.runtime.nursery import Nursery
 from libs.common.runtime.settings import from_environment
-from services.resolver.children import Children, open_children
+from services.resolver.children import open_children
 from services.resolver.fetch.words import Fetched, Refused, Said, encoded
 from services.resolver.settings import ResolverSettings
 from services.resolver.visit import visit
@@ -38,7 +39,7 @@ async def work(answers: BinaryIO) -> None:
             answers.flush()
 
 
-async def _answer(order: Order, guard: Guard, children: Children, settings: ResolverSettings) -> Said:
+async def _answer(order: Order, guard: Guard, children: Nursery, settings: ResolverSettings) -> Said:
     said: list[Said] = []
 
     async def hear(line: Said) -> None:

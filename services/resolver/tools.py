@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 from libs.common.runtime.context import Context
 from libs.common.runtime.egress import Guard, open_guard
+from libs.common.runtime.nursery import Nursery
 from libs.common.runtime.source_cache import SourceCache, open_source_cache
 from libs.common.runtime.warm_process import Warm, open_warm
-from services.resolver.children import Children, open_children
+from services.resolver.children import open_children
 from services.resolver.probing import PROBES_AT_ONCE
 from services.resolver.settings import ResolverSettings
 
@@ -18,7 +19,7 @@ from services.resolver.settings import ResolverSettings
 class Tools:
     describer: Warm
     guard: Guard
-    children: Children
+    children: Nursery
     cache: SourceCache
 
 

@@ -14,8 +14,8 @@ from libs.common.runtime.egress import Guard
 from libs.common.runtime.egress_proxy import Allowance, egress_proxy
 from libs.common.runtime.logs import logger
 from libs.common.runtime.metrics import measured
+from libs.common.runtime.nursery import Nursery
 from libs.common.runtime.process import Completed, ended
-from services.resolver.children import Children
 from services.resolver.fetch.words import MOST_LINES, Errand, Found, Refused, Said, decoded
 from services.resolver.metrics import FETCHED_BYTES, VISITS
 from services.resolver.settings import ResolverSettings
@@ -35,7 +35,7 @@ async def visit(  # noqa: PLR0913  a range more or less, it is one errand's word
     hear: Hear,
     *,
     guard: Guard,
-    children: Children,
+    children: Nursery,
     settings: ResolverSettings,
     is_shared: bool = False,
 ) -> None:
@@ -78,13 +78,13 @@ async def visit(  # noqa: PLR0913  a range more or less, it is one errand's word
         VISITS.labels("ok").inc()
 
 
-async def _run(errand: Errand, hear: Hear, children: Children, settings: ResolverSettings) -> None:
+async def _run(errand: Errand, hear: Hear, children: Nursery, settings: ResolverSettings) -> None:
     conversation = _Conversation(hear)
     try:
         async with asyncio.timeout(settings.probe_timeout_sec) as patience:
             conversation.found = lambda: patience.reschedule(None)
             child, wall = await children.child(), settings.clip_max_runtime_sec
-            how = await ended(child, "the fetching child", wall, on_line=conversation.take, stdin=msgspec.json.encode(errand))
+            how = await ended(child, "the fetching child", wall, child.kill, on_line=conversation.take, stdin=msgspec.json.encode(errand))
     except TimeoutError:
         if not patience.expired():
             raise

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from libs.common.runtime.nursery import Nursery
 from libs.common.runtime.object_store import ObjectStore, open_object_store
 from libs.common.runtime.settings import load
-from services.resolver.children import Children, open_children
+from services.resolver.children import open_children
 from services.resolver.settings import ResolverSettings
 from services.resolver.tools import Tools, open_tools
 from tests import media
@@ -66,21 +67,21 @@ def long(films: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def children() -> AsyncIterator[Children]:
+async def children() -> AsyncIterator[Nursery]:
     """Shared, so that what one test starts ahead serves the next."""
     async with open_children(1 << 30) as opened:
         yield opened
 
 
 @pytest.fixture
-async def visitor(films: Path, tmp_path: Path, children: Children) -> AsyncIterator[Visitor]:
+async def visitor(films: Path, tmp_path: Path, children: Nursery) -> AsyncIterator[Visitor]:
     async with open_visitor(films, tmp_path, children) as opened:
         yield opened
 
 
 @pytest.fixture
 async def downloads(
-    store: ObjectStore, servers: dict[str, str], films: Path, tmp_path: Path, tools: Tools, children: Children
+    store: ObjectStore, servers: dict[str, str], films: Path, tmp_path: Path, tools: Tools, children: Nursery
 ) -> AsyncIterator[Downloads]:
     """With the processes that the session's tests share."""
     async with open_site(films) as site:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from libs.common.domain.failures import Code
-from services.resolver.children import Children
+from libs.common.runtime.nursery import Nursery
 from tests.resolver.visiting import Visitor, open_visitor
 from tests.sites.packagings import packaged
 from tests.sites.site import Canary, open_canary
@@ -37,7 +37,7 @@ async def canary() -> AsyncIterator[Canary]:
 
 
 @pytest.fixture
-async def baited(films: Path, tmp_path: Path, children: Children, canary: Canary) -> AsyncIterator[Visitor]:
+async def baited(films: Path, tmp_path: Path, children: Nursery, canary: Canary) -> AsyncIterator[Visitor]:
     async with open_visitor(films, tmp_path, children, canary.port) as visitor:
         yield visitor
 

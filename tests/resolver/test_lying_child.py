@@ -30,7 +30,9 @@ async def guard() -> AsyncIterator[Guard]:
 
 async def heard(script: str, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> list[Said]:
     """What reaches the resolver of a child that runs this script."""
-    monkeypatch.setattr(children, "COMMAND", (sys.executable, "-c", f"import os, sys, time\nsys.stdin.read()\n{script}"))
+    lies = f"import os, sys, time\nsys.stdin.read()\n{script}"
+    rears = f"from libs.common.runtime.nursery import rear\nrear(lambda: exec({lies!r}, {{}}))"
+    monkeypatch.setattr(children, "COMMAND", (sys.executable, "-c", rears))
     said: list[Said] = []
 
     async def hear(line: Said) -> None:

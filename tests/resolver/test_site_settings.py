@@ -3,7 +3,6 @@
 import asyncio
 import sys
 import time
-from asyncio.subprocess import Process
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,12 @@ from libs.common.runtime.egress_proxy import Allowance, egress_proxy
 from libs.common.runtime.process import Limits, run
 from libs.common.runtime.settings import SettingsError, load
 from libs.common.runtime.warm_process import ROOT
-from services.resolver.children import MEMORY_BYTES, Children, open_children
+from services.resolver.children import MEMORY_BYTES, open_children
 from services.resolver.settings import ResolverSettings
 from tests.resolver.visiting import NOWHERE, Visitor
 from tests.sites.files import COOKIE
 from tests.sites.packagings import packaged
+from tests.whole_stack import children
 
 RUNTIME = """
 from libs.common.runtime.confinement import confine_to
@@ -87,40 +87,10 @@ async def test_a_visit_that_is_given_up_leaves_no_process(visitor: Visitor, shor
         async with asyncio.timeout(90):
             while not visitor.site.requests:
                 await asyncio.sleep(0.01)
-        busy = [pid for pid in children_of_ours() if has_errand(pid)]
+        assert visitor.children._running
+        keepers = children(visitor.children._running[0].pid)
+        [busy] = [pid for keeper in keepers for pid in children(keeper)]
         visiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await visiting
-        assert not set(busy) & set(children_of_ours())
-    assert len(busy) == 1
-
-
-async def test_a_child_that_was_started_ahead_and_died_is_not_used(visitor: Visitor, short: Path):
-    url = visitor.site.file(packaged(short, "faststart"))
-    async with open_children(1 << 30) as visitor.children:
-        await visitor.fetch(url)
-        ahead = await until_ahead(visitor.children)
-        ahead.kill()
-        await ahead.wait()
-        await visitor.fetch(url)
-        assert (await until_ahead(visitor.children)).pid != ahead.pid
-        last = await until_ahead(visitor.children)
-    assert last.returncode is not None
-
-
-async def until_ahead(children: Children) -> Process:
-    async with asyncio.timeout(90):
-        while children._ahead is None:
-            await asyncio.sleep(0.01)
-    return children._ahead
-
-
-def children_of_ours() -> list[int]:
-    """Fetching children of this process."""
-    found = (int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split())
-    return [pid for pid in found if b"services.resolver.fetch" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def has_errand(pid: int) -> bool:
-    """One that waits for its errand has no socket but its stdin."""
-    return sum(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir()) > 1
+        assert not Path(f"/proc/{busy}").exists()

@@ -10,8 +10,8 @@ import pytest
 
 from libs.common.domain.failures import Failure
 from libs.common.runtime.egress import Guard, open_guard
+from libs.common.runtime.nursery import Nursery
 from libs.common.runtime.settings import load
-from services.resolver.children import Children
 from services.resolver.fetch.words import Fetched, Found, Keyframes, Said
 from services.resolver.settings import ResolverSettings
 from services.resolver.visit import visit
@@ -26,7 +26,7 @@ class Visitor:
 
     site: Site
     guard: Guard
-    children: Children
+    children: Nursery
     folder: Path
     variables: dict[str, str]
     said: list[Said] = field(default_factory=list)
@@ -71,7 +71,7 @@ def allowing(*ports: int) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def open_visitor(films: Path, folder: Path, children: Children, *ports: int) -> AsyncIterator[Visitor]:
+async def open_visitor(films: Path, folder: Path, children: Nursery, *ports: int) -> AsyncIterator[Visitor]:
     """`ports`: allowed beside the site's own."""
     async with open_site(films) as site:
         variables = NOWHERE | allowing(site.port, *ports)

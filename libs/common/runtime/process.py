@@ -9,11 +9,14 @@ import os
 import resource
 import signal
 import sys
+from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime import tracing
@@ -65,7 +68,7 @@ async def run(
     name = program_in(argv)
     with tracing.span(name, attributes={"process.executable.name": name}) as span:
         process = await spawn(argv, limits=limits, cwd=cwd, stdin=DEVNULL if stdin is None else PIPE, stderr=PIPE)
-        completed = await ended(process, name, limits.wall, on_line=on_line, stdin=stdin)
+        completed = await ended(process, name, limits.wall, partial(kill_group, process), on_line=on_line, stdin=stdin)
         span.note({"process.pid": process.pid, "process.exit.code": completed.code})
         if completed.code:
             span.fail("exit")
@@ -78,17 +81,40 @@ def program_in(argv: Sequence[str]) -> str:
     return Path(next(behind, argv[0])).name
 
 
-async def ended(process: Process, name: str, wall: float, *, on_line: OnLine | None = None, stdin: bytes | None = None) -> Completed:
-    """What `run` does with a program that is running already, its stderr a pipe; `wall` seconds begin now."""
+class Program(Protocol):
+    """One that runs: asyncio's Process, or what talks like it."""
+
+    @property
+    def stdin(self) -> StreamWriter | None: ...
+
+    @property
+    def stdout(self) -> StreamReader | None: ...
+
+    @property
+    def stderr(self) -> StreamReader | None: ...
+
+    async def wait(self) -> int: ...
+
+
+async def ended(
+    program: Program,
+    name: str,
+    wall: float,
+    kill: Callable[[], Awaitable[None]],
+    *,
+    on_line: OnLine | None = None,
+    stdin: bytes | None = None,
+) -> Completed:
+    """What `run` does with a program that runs already, its stderr a pipe; `wall` seconds begin now. `kill` ends what is left of it."""
     try:
         async with asyncio.timeout(wall) as deadline:
-            return await _completed(process, on_line, stdin)
+            return await _completed(program, on_line, stdin)
     except TimeoutError:
         if not deadline.expired():
             raise
         raise Failure(Code.RETRYABLE_ERROR, f"{name} took longer than {wall:.0f} s") from None
     finally:
-        await kill_group(process)
+        await kill()
 
 
 async def spawn(
@@ -162,39 +188,46 @@ def _bound(what: int, value: int) -> tuple[int, int]:
     return least, least
 
 
-async def _completed(process: Process, on_line: OnLine | None, stdin: bytes | None) -> Completed:
-    assert process.stdout and process.stderr  # noqa: S101, PT018  run opens both; this tells the type checker
-    reading = _each_line(process.stdout, on_line) if on_line else _head(process.stdout)
-    stdout, stderr, _ = await asyncio.gather(reading, _tail(process.stderr), _feed(process, stdin))
-    return Completed(await process.wait(), stdout, stderr.decode(errors="replace"))
+async def _completed(program: Program, on_line: OnLine | None, stdin: bytes | None) -> Completed:
+    assert program.stdout and program.stderr  # noqa: S101, PT018  run opens both; this tells the type checker
+    reading = _each_line(program.stdout, on_line) if on_line else _head(program.stdout)
+    stdout, stderr, _ = await asyncio.gather(reading, _tail(program.stderr), _feed(program, stdin))
+    return Completed(await program.wait(), stdout, stderr.decode(errors="replace"))
 
 
-async def _feed(process: Process, stdin: bytes | None) -> None:
-    if process.stdin is None:
+async def _feed(program: Program, stdin: bytes | None) -> None:
+    if program.stdin is None:
         return
     with suppress(ConnectionError):  # a program may end without reading all
-        process.stdin.write(stdin or b"")
-        await process.stdin.drain()
-    process.stdin.close()
+        program.stdin.write(stdin or b"")
+        await program.stdin.drain()
+    program.stdin.write_eof()
+
+
+async def _read(stream: StreamReader) -> bytes:
+    """Empty at the end, also of a socket whose other end is gone with something that it had not read."""
+    with suppress(ConnectionError):
+        return await stream.read(CHUNK_BYTES)
+    return b""
 
 
 async def _head(stream: asyncio.StreamReader) -> bytes:
     kept = bytearray()
-    while chunk := await stream.read(CHUNK_BYTES):
+    while chunk := await _read(stream):
         kept += chunk[: STDOUT_BYTES - len(kept)]
     return bytes(kept)
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:
     kept = b""
-    while chunk := await stream.read(CHUNK_BYTES):
+    while chunk := await _read(stream):
         kept = (kept + chunk)[-STDERR_BYTES:]
     return kept
 
 
 async def _each_line(stream: asyncio.StreamReader, on_line: OnLine) -> bytes:
     pending = b""
-    while chunk := await stream.read(CHUNK_BYTES):
+    while chunk := await _read(stream):
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             await on_line(_text(line))

@@ -12,8 +12,9 @@ import msgspec
 
 from libs.common.domain.failures import Code, Failure
 from libs.common.runtime.confinement import confine_to
+from libs.common.runtime.nursery import rear
 from services.resolver.fetch import refusals
-from services.resolver.fetch.extraction import Web
+from services.resolver.fetch.extraction import Web, warm_up
 from services.resolver.fetch.film import Film, open_film
 from services.resolver.fetch.formats import TEXT, Info, check_duration, check_video, duration_of, formats_of, size_of, title_of, tracks_of
 from services.resolver.fetch.gateway import listen
@@ -114,4 +115,5 @@ def _fetch(film: Film, start: float, end: float, folder: Path, max_bytes: int, s
 
 
 if __name__ == "__main__":
-    main()
+    warm_up()
+    rear(main)

@@ -13,7 +13,7 @@ from yt_dlp import YoutubeDL
 from yt_dlp import globals as ytdlp_globals
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError, RequestError, SSLError, TransportError
-from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive, YoutubeDLError
+from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive, YoutubeDLError, unified_timestamp
 
 from libs.common.domain.failures import Code, Failure
 from services.resolver.fetch import refusals
@@ -63,6 +63,17 @@ class Web:
         if len(entries) != 1:
             raise refusals.playlist()
         return self._downloader.process_ie_result(entries[0], download=False)
+
+
+def warm_up() -> None:
+    """Load and compile what nearly every visit needs, once for all children that are forked from this process. Asks nobody."""
+    downloader = Web(Site(format="best", extractors=("default",)), "http://127.0.0.1:1")._downloader  # noqa: SLF001  it is to be as a visit's
+    for url in ("https://clip.example/film.mp4", "https://www.youtube.com/watch?v=aqz-KE-bpKQ"):
+        for key in possible(downloader._ies, url):  # noqa: SLF001  a class keeps its expression once it is compiled
+            if downloader._ies[key].suitable(url):  # noqa: SLF001
+                downloader.get_info_extractor(key)
+                break
+    unified_timestamp("1970-01-01T00:00:00Z, no date")  # some fifty patterns of dates, tried for each Last-Modified
 
 
 class _Downloader(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
