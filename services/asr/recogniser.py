@@ -6,6 +6,7 @@ It begins with the line `{"ready": true}`. Whatever goes wrong ends it: its pare
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 
@@ -26,6 +27,8 @@ def _answers() -> TextIO:
     return answers
 
 
+REST = 0.7
+"""Seconds behind the last word that are not worth a window of their own: of so little the model makes up something, in up to six tries."""
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1"}
 """Nothing is fetched and nothing is reported: onnxruntime, which finds the voice, else keeps a database in ~/.cache and sends it."""
 
@@ -45,7 +48,16 @@ def _transcribed(model: Any, audio: str, beam: int, wish: dict[str, Any]) -> dic
     segments, about = model.transcribe(
         audio, beam_size=beam, vad_filter=True, condition_on_previous_text=False, word_timestamps=True, **wish
     )
-    return {"language": about.language, "duration": about.duration, "segments": [_segment(segment) for segment in segments]}
+    heard = [_segment(segment) for segment in _until_the_end(segments, about.duration)]
+    return {"language": about.language, "duration": about.duration, "segments": heard}
+
+
+def _until_the_end(segments: Iterable[Any], duration: float) -> Iterator[Any]:
+    """Segments as they are heard, a window of sound at a time, without a window for the rest of a cut-off word."""
+    for segment in segments:
+        yield segment
+        if segment.words and duration - segment.words[-1].end < REST:
+            return
 
 
 def _segment(segment: Any) -> dict[str, Any]:

@@ -7,12 +7,14 @@ import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from libs.common.domain.failures import Code, Failure
 from services.asr.local import LocalTranscriber, Recogniser, open_local
 from services.asr.metrics import ASR_ERRORS
+from services.asr.recogniser import _until_the_end
 from services.asr.transcriber import Audio, Transcriber
 from services.asr.wish import Wish
 from tests.asr.recordings import BECKETT, TWO_CITIES, Recording, word_error_rate
@@ -71,6 +73,14 @@ async def test_recorded_speech_is_transcribed_with_under_5_percent_of_words_wron
     assert transcript.audio_seconds == pytest.approx(recording.seconds, abs=0.01)
     assert [word.start for word in transcript.words] == sorted(word.start for word in transcript.words)
     assert transcript.words[-1].end <= recording.seconds
+
+
+@pytest.mark.parametrize(("last", "asked"), [(29.4, 1), (29.2, 2)])
+def test_the_rest_of_a_cut_off_word_is_not_worth_a_window_of_its_own(last: float, asked: int):
+    """Segments come as they are listened to: who does not ask for another saves its window."""
+    segments = iter([Mock(words=[Mock(end=last)]), Mock(words=[])])
+    assert len(list(_until_the_end(segments, 30.0))) == asked
+    assert len(list(segments)) == 2 - asked
 
 
 async def test_silence_gives_no_words(transcriber: Transcriber, tmp_path: Path):
