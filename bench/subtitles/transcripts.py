@@ -23,7 +23,7 @@ class Told:
 
 
 async def recorded_ones() -> list[Told]:
-    async with open_local(asr_settings(asr_threads=2)) as local:
+    async with open_local(asr_settings()) as local:
         heard = [(one, await local.transcribe(Audio(one.path, one.seconds), Wish("en"))) for one in (TWO_CITIES, BECKETT)]
     return [Told("en", transcript.words, recording.seconds) for recording, transcript in heard]
 

@@ -26,7 +26,7 @@ log = logger(__name__)
 REPOSITORY = Path(__file__).parents[2]
 """Where `python -m services.asr.recogniser` finds itself."""
 CHUNK_BYTES = 65_536
-MOST_THREADS = 4
+MOST_WORKERS = 4
 
 
 class Recogniser:
@@ -34,7 +34,7 @@ class Recogniser:
 
     def __init__(self, settings: AsrSettings) -> None:
         folder = find_model(settings.asr_model)
-        self._argv = (sys.executable, "-m", "services.asr.recogniser", str(folder), str(threads_of_one(settings)), str(settings.asr_beam))
+        self._argv = (sys.executable, "-m", "services.asr.recogniser", str(folder), str(settings.asr_threads), str(settings.asr_beam))
         self._process: Process | None = None
         self._words: ChildWords | None = None
 
@@ -73,10 +73,9 @@ class Recogniser:
             await kill_group(process)
 
 
-def threads_of_one(settings: AsrSettings) -> int:
-    """Of a recogniser. A clip waits for its words, so that it gets the cores; a small model has no use for many."""
-    share = (os.cpu_count() or 1) // settings.asr_workers
-    return settings.asr_threads or max(1, min(share, MOST_THREADS))
+def recognisers_of(settings: AsrSettings) -> int:
+    """One thread each, a core each: two threads that wait for each other cost a third more, and far more where cores are shared."""
+    return settings.asr_workers or min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def _request(audio: Path, wish: Wish) -> dict[str, str | None]:
@@ -104,7 +103,7 @@ async def _line(process: Process) -> bytes:
 
 
 class LocalTranscriber:
-    """A fixed number of recognisers; a request waits for a free one."""
+    """A fixed number of recognisers; a request waits for a free one, and takes one that was at work before one that never was."""
 
     provider = "local"
 
@@ -114,7 +113,7 @@ class LocalTranscriber:
         self.recognisers = tuple(recognisers)
         self._timeout = settings.asr_request_timeout_ms / 1000
         self._free: asyncio.LifoQueue[Recogniser] = asyncio.LifoQueue()
-        for recogniser in recognisers:
+        for recogniser in reversed(recognisers):
             self._free.put_nowait(recogniser)
 
     def refusal(self, wish: Wish) -> Failure | None:
@@ -143,11 +142,10 @@ class LocalTranscriber:
 
 @asynccontextmanager
 async def open_local(settings: AsrSettings) -> AsyncIterator[Transcriber]:
-    """Recognisers with their model loaded: a model that can't be is seen at the service's start."""
-    recognisers = [Recogniser(settings) for _ in range(settings.asr_workers)]
+    """Recognisers, the first with its model loaded: one that can't be is seen at the service's start. The others follow at need."""
+    recognisers = [Recogniser(settings) for _ in range(recognisers_of(settings))]
     try:
-        for recogniser in recognisers:
-            await recogniser.start()
+        await recognisers[0].start()
         yield LocalTranscriber(settings, recognisers)
     finally:
         for recogniser in recognisers:

@@ -9,10 +9,11 @@ from services.asr.model import find_model
 
 
 class AsrSettings(CommonSettings, frozen=True, kw_only=True):
-    asr_workers: Annotated[Count, Meta(description="Local: recognisers that one process keeps, each with the model in memory")] = 1
-    asr_threads: Annotated[Count | None, Meta(description="Local: threads of one recogniser; unset: its share of the cores, at most 4")] = (
-        None
-    )
+    asr_workers: Annotated[
+        Count | None,
+        Meta(description="Local: recognisers of one process, each with the model in memory; unset: one a core, at most 4"),
+    ] = None
+    asr_threads: Annotated[Count, Meta(description="Local: threads of one recogniser; more end a lone job sooner, and many jobs later")] = 1
     asr_beam: Annotated[Count, Meta(description="Local: beam size; 1 is faster and a little less accurate")] = 5
     groq_api_key: Annotated[Secret | None, Meta(description="Groq: the key; any word for a server that wants none")] = None
     asr_base_url: Annotated[str, Meta(description="Groq: the server, or one like it, without the prefix below")] = "https://api.groq.com"

@@ -38,7 +38,7 @@ ENCODED = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-movflags"
 
 @pytest.fixture(scope="module")
 def settings(servers: dict[str, str]) -> AsrSettings:
-    return asr_settings(**servers | {"asr_threads": "2"})
+    return asr_settings(**servers)
 
 
 @pytest.fixture(scope="module")

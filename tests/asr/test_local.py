@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 from libs.common.domain.failures import Code, Failure
-from services.asr.local import LocalTranscriber, Recogniser, open_local
+from services.asr.local import LocalTranscriber, Recogniser, open_local, recognisers_of
 from services.asr.metrics import ASR_ERRORS
 from services.asr.recogniser import _until_the_end
 from services.asr.transcriber import Audio, Transcriber
@@ -23,7 +23,7 @@ from tests.asr.settings import asr_settings
 
 @pytest.fixture(scope="module")
 async def transcriber() -> AsyncIterator[Transcriber]:
-    async with open_local(asr_settings(asr_threads=2)) as opened:
+    async with open_local(asr_settings()) as opened:
         yield opened
 
 
@@ -144,12 +144,21 @@ async def test_requests_queue_for_the_one_warm_recogniser():
         assert recogniser.pid == pid
 
 
-async def test_closing_ends_every_recogniser():
-    async with open_local(asr_settings(asr_workers=2)) as opened:
+async def test_a_second_recogniser_is_started_when_it_is_needed_and_closing_ends_both():
+    async with open_local(asr_settings(asr_workers=2, asr_beam=1)) as opened:
         assert isinstance(opened, LocalTranscriber)
-        pids = [recogniser.pid for recogniser in opened.recognisers]
-        assert len({*pids}) == 2
+        for together, started in ((1, 1), (2, 2), (1, 2)):
+            await asyncio.gather(*(opened.transcribe(speech(BECKETT), Wish("en")) for _ in range(together)))
+            pids = {recogniser.pid for recogniser in opened.recognisers} - {None}
+            assert len(pids) == started
     assert all(pid and is_gone(pid) for pid in pids)
+
+
+def test_there_is_a_recogniser_for_each_core_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch):
+    asked = {(1, None): 1, (2, None): 2, (64, None): 4, (64, 3): 3, (1, 2): 2}
+    for (cores, wanted), expected in asked.items():
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert recognisers_of(asr_settings(**({"asr_workers": wanted} if wanted else {}))) == expected
 
 
 async def test_nothing_is_left_in_the_home_folder_nor_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
