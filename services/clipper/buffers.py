@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 BUFFER_BYTES = 24 << 20
-BUFFERS = 3
+BUFFERS = 2
 """So many copies at once stay in memory; a further one, or a larger, goes to the scratch folder."""
 HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 """Only Linux has them."""
