@@ -193,15 +193,15 @@ def test_after_a_step_the_clippers_swing_whatever_the_target():
         pools = {stage: (worker, replace(rules, target=target)) for stage, (worker, rules) in crews().items()}
         found = played("step to five times", pools, measured.stages(), watermark=None)
         counts = [count for minute, count in found.clippers.items() if minute > 24]
-        assert (min(counts) < 12, max(counts) > 17) == (True, True)
+        assert (min(counts) <= 12, max(counts) > 17) == (True, True)
         assert found.median < 2
 
 
 def test_the_quiet_minutes_are_what_keeps_the_replicas():
     hasty = {stage: (worker, replace(rules, down_window=0.0)) for stage, (worker, rules) in crews().items()}
     quiet, without = bursts()["steady"][0], played("steady", hasty, measured.stages(), watermark=None)
-    assert quiet.most["clipper"] == 6
-    assert without.turns_an_hour > 5 * quiet.turns_an_hour
+    assert quiet.most["clipper"] == 4
+    assert without.turns_an_hour > 30 * quiet.turns_an_hour
     assert without.median > 2 * quiet.median
 
 
