@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from libs.common.runtime.source_cache import open_source_cache
 from services.asr.breaker import Guarded
 from services.asr.fallback import FallingBack
-from services.asr.groq import open_groq
 from services.asr.kept import Kept
 from services.asr.local import open_local
 from services.asr.patience import Deferring, Patient
@@ -26,6 +25,8 @@ async def open_transcriber(settings: AsrSettings) -> AsyncIterator[Transcriber]:
         if settings.asr_provider == "local":
             yield Kept(await stack.enter_async_context(open_local(settings)), cache, ttl)
             return
+        from services.asr.groq import open_groq  # noqa: PLC0415  a sixth of the imports and 10 MB, which only Groq is to cost
+
         groq = await stack.enter_async_context(open_groq(settings))
         if settings.falls_back:
             second = await stack.enter_async_context(open_local(settings))
