@@ -17,6 +17,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import chain
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -204,7 +205,7 @@ def _live(stay_with_keeper: Callable[[], None], talk: int, errors: int, main: Ca
         os.dup2(talk, 0)
         os.dup2(talk, 1)
         os.dup2(errors, 2)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        _close_others()
         gc.enable()
         main()
         sys.stdout.flush()
@@ -213,6 +214,14 @@ def _live(stay_with_keeper: Callable[[], None], talk: int, errors: int, main: Ca
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _close_others() -> None:
+    """Only those that are open: `os.closerange` may try all that there could be, in some containers a billion."""
+    for descriptor in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
+        if descriptor > sys.stderr.fileno():
+            with suppress(OSError):  # that of the listing itself
+                os.close(descriptor)
 
 
 def _lead_nowhere(*descriptors: int) -> None:
