@@ -48,8 +48,8 @@ class Point:
 
 
 def points() -> list[Point]:
-    """All of them."""
-    stages = [Point(stage.value, step) for stage in StageName for step in STEPS]
+    """All of them. The burner is the last: it publishes nothing."""
+    stages = [Point(stage.value, step) for stage in StageName for step in STEPS if (stage, step) != (StageName.BURNER, "published")]
     others = {"objects": PUT, "api": API, "janitor": JANITOR}
     return [*stages, *(Point(who, step) for who, steps in others.items() for step in steps)]
 
@@ -88,7 +88,9 @@ def _scenario(point: Point) -> Scenario:
 
 
 def kinds_of(point: Point, jobs: int) -> Sequence[str]:
-    return KINDS[StageName(point.who)][:jobs]
+    """Asr publishes only what is to be burned in."""
+    stage = StageName.BURNER if point == Point("asr", "published") else StageName(point.who)
+    return KINDS[stage][:jobs]
 
 
 async def _in_flight(system: System, point: Point, case: Case, jobs: int) -> None:
