@@ -1,15 +1,20 @@
 """What a load has cost: CPU seconds by process, calls as our workers count them, messages as the message server counts them."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from bench.pipeline.system import System
+from bench.pipeline.system import System, Worker
 from bench.processes import tree_cpu
 
 CALLS = "clip_dependency_seconds_count"
+IN_FLIGHT = "clip_stage_in_flight"
+PATIENCE = 30.0
+LOOK_EVERY = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +41,26 @@ def _difference(now: Mapping[str, float], before: Mapping[str, float]) -> dict[s
 
 
 async def spent(system: System) -> Spent:
-    """So far."""
+    """So far, when all that the workers have in hand is done: the message server has an ack before its worker has counted it."""
+    calls = sum([await _calls(system, worker) for worker in system.workers], Counter[str]())
     servers = {"nats": system.servers.nats.pid, "postgres": system.servers.postgres.pid}
     cpu = {"ours": sum(tree_cpu(worker.pid) for worker in system.workers), **{name: tree_cpu(pid) for name, pid in servers.items()}}
-    return Spent(cpu=cpu, calls=await _calls(system), messages=await _messages(system))
+    return Spent(cpu=cpu, calls=calls, messages=await _messages(system))
 
 
-async def _calls(system: System) -> Counter[str]:
-    found = Counter[str]()
-    for worker in system.workers:
-        async with system.http.get(f"{worker.address}/metrics") as answer:
-            found += calls_in(await answer.text())
-    return found
+async def _calls(system: System, worker: Worker) -> Counter[str]:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            async with system.http.get(f"{worker.address}/metrics") as answer:
+                metrics = await answer.text()
+            if not in_flight_in(metrics):
+                return calls_in(metrics)
+            await asyncio.sleep(LOOK_EVERY)
+
+
+def in_flight_in(metrics: str) -> int:
+    """Messages that a worker has in hand, from its metrics in Prometheus' text form."""
+    return round(sum(sample.value for sample in _samples(metrics, IN_FLIGHT)))
 
 
 def calls_in(metrics: str) -> Counter[str]:
@@ -55,9 +68,12 @@ def calls_in(metrics: str) -> Counter[str]:
 
     Those that go by the clock are left out: pings, and whatever is asked of S3, of which nothing else is.
     """
-    samples = (sample for family in text_string_to_metric_families(metrics) for sample in family.samples if sample.name == CALLS)
-    counted = {(sample.labels["dependency"], sample.labels["operation"]): round(sample.value) for sample in samples}
+    counted = {(sample.labels["dependency"], sample.labels["operation"]): round(sample.value) for sample in _samples(metrics, CALLS)}
     return Counter({f"{of} {what}": count for (of, what), count in counted.items() if of != "s3" and what != "ping"})
+
+
+def _samples(metrics: str, name: str) -> Iterable[Sample]:
+    return (sample for family in text_string_to_metric_families(metrics) for sample in family.samples if sample.name == name)
 
 
 async def _messages(system: System) -> dict[str, float]:

@@ -15,7 +15,7 @@ from bench.pipeline.ours import Alone, Many, many, one_by_one
 from bench.pipeline.peer import BARE_CHAIN, LOCK, NOTIFIED, POLLING, SOURCES, versions
 from bench.pipeline.program import running
 from bench.pipeline.rounds import OURS, Found, Rounds
-from bench.pipeline.spending import Spent, calls_in
+from bench.pipeline.spending import Spent, calls_in, in_flight_in
 from bench.pipeline.system import System, open_servers, open_system
 from libs.common.domain.events import Envelope, StageName
 from libs.common.runtime.postgres import open_pool
@@ -29,6 +29,9 @@ clip_dependency_seconds_sum{dependency="postgres",operation="history"} 0.2
 clip_dependency_seconds_count{dependency="postgres",operation="ping"} 9.0
 clip_dependency_seconds_count{dependency="nats",operation="ack"} 3.0
 clip_dependency_seconds_count{dependency="s3",operation="head_bucket"} 2.0
+# TYPE clip_stage_in_flight gauge
+clip_stage_in_flight{stage="asr"} 2.0
+clip_stage_in_flight{stage="clipper"} 0.0
 # TYPE clip_events_total counter
 clip_events_total{type="source.ready"} 1.0
 """
@@ -54,6 +57,7 @@ def test_a_job_is_right_with_exactly_its_events_in_their_order():
 
 def test_calls_are_counted_by_dependency_and_operation_and_pings_are_not():
     assert calls_in(METRICS) == {"postgres history": 4, "nats ack": 3}
+    assert in_flight_in(METRICS) == 2
 
 
 def rounds(*, rate: float = 2000.0, hop: float = 0.001, whole: float = 0.010, faults: tuple[str, ...] = ()) -> Rounds:

@@ -31,7 +31,7 @@ from libs.common.runtime.settings import CommonSettings, Secret
 from libs.common.runtime.world import Stage, World
 from tests.builders import burned, envelope, ready, requested, transcribed, uploaded
 from tests.fakes import MemoryEventStore
-from tests.runtime.nats_cluster import NODES, NatsCluster, nats_cluster
+from tests.runtime.nats_cluster import NODES, NatsCluster, answered, nats_cluster
 from tests.runtime.own_nats import connected_bus
 
 ACK_WAIT = 2.0
@@ -186,7 +186,7 @@ async def scene(home: Path) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(nats_cluster(home / "nats"))
         bus = await stack.enter_async_context(connected_bus(cluster.url))
-        await streams.ensure(bus.js, replicas=NODES, deliveries=streams.Deliveries(ack_wait=ACK_WAIT))
+        await answered(lambda: streams.ensure(bus.js, replicas=NODES, deliveries=streams.Deliveries(ack_wait=ACK_WAIT)))
         made = Scene(cluster, bus)
         for n in range(WORKERS):  # each was told of one server only
             await stack.enter_async_context(worker(made, cluster.nodes[n].url, settings(home / "scratch")))

@@ -4,17 +4,22 @@ import asyncio
 import json
 import random
 import sysconfig
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
+import nats.errors
+from nats.js.errors import APIError, ServiceUnavailableError
 
+from libs.common.domain.failures import Failure
 from libs.common.domain.subjects import CLIPS
 from libs.common.runtime.embedded_home import PortClaims, write_private
 from libs.common.runtime.embedded_process import Program, Server
 from libs.common.runtime.jetstream import JetStreamBus
 
+T = TypeVar("T")
 NODES = 3
 USER, PASSWORD = "clipstream", "of-the-tests"
 PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"
@@ -92,17 +97,26 @@ class NatsCluster:
 
     async def leader(self, bus: JetStreamBus, stream: str = CLIPS) -> NatsNode:
         """The node that leads a stream's group now."""
-        async with asyncio.timeout(90):
-            while True:
-                try:
-                    info = await bus.js.stream_info(stream)
-                except Exception:  # noqa: BLE001  there is none just now
-                    await asyncio.sleep(0.05)
-                else:
-                    return next(node for node in self.nodes if info.cluster and node.name == info.cluster.leader)
+        info = await answered(lambda: bus.js.stream_info(stream))
+        return next(node for node in self.nodes if info.cluster and node.name == info.cluster.leader)
 
     def any_running(self, chance: random.Random) -> NatsNode:
         return chance.choice([node for node in self.nodes if node.is_running])
+
+
+async def answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """What it gives, asked again while nobody leads: healthy servers may still be electing, and one just started may not know who leads."""
+    async with asyncio.timeout(90):
+        while True:
+            try:
+                return await ask()
+            except Failure as failure:
+                if failure.outage != "nats":
+                    raise
+            except nats.errors.Error as error:
+                if isinstance(error, APIError) and not isinstance(error, ServiceUnavailableError):
+                    raise
+            await asyncio.sleep(0.05)
 
 
 async def _is_healthy(http: aiohttp.ClientSession, monitor: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from libs.common.runtime.jetstream import JetStreamBus, open_bus
 from libs.common.runtime.nats_connection import Login, addresses_and_login
 from libs.common.runtime.settings import CommonSettings, Secret
 from tests.chaos.cluster import leaders_killed
-from tests.runtime.nats_cluster import NODES, NatsCluster, nats_cluster
+from tests.runtime.nats_cluster import NODES, NatsCluster, answered, nats_cluster
 from tests.runtime.own_nats import connected_bus
 from tests.thorough import IS_THOROUGH
 
@@ -33,7 +34,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nat
 @pytest.fixture
 async def bus(cluster: NatsCluster) -> AsyncIterator[JetStreamBus]:
     async with connected_bus(cluster.url) as bus:
-        await streams.ensure(bus.js, replicas=NODES)
+        await answered(lambda: streams.ensure(bus.js, replicas=NODES))
         await caught_up(bus.js)
         await cluster.settled()
         yield bus
@@ -41,12 +42,11 @@ async def bus(cluster: NatsCluster) -> AsyncIterator[JetStreamBus]:
 
 async def caught_up(js: JetStreamContext) -> None:
     """A stream that had one replica has three only when they hold what it holds; until then its one server must not be killed."""
+    streams_told = [partial(js.stream_info, name) for name in ("CLIPS", "DLQ", "ADVISORIES")]
+    consumers_told = [partial(js.consumer_info, "CLIPS", str(consumer.durable_name)) for consumer in streams.wanted_consumers()]
     async with asyncio.timeout(90):
-        for name in ("CLIPS", "DLQ", "ADVISORIES"):
-            while not is_whole((await js.stream_info(name)).cluster):
-                await asyncio.sleep(0.05)
-        for consumer in streams.wanted_consumers():
-            while not is_whole((await js.consumer_info("CLIPS", str(consumer.durable_name))).cluster):
+        for tell in (*streams_told, *consumers_told):
+            while not is_whole((await answered(tell)).cluster):
                 await asyncio.sleep(0.05)
 
 
@@ -65,8 +65,12 @@ def production(monitors: list[str], **given: object) -> CommonSettings:
     )
 
 
+async def problems(js: JetStreamContext, settings: CommonSettings) -> list[str]:
+    return await answered(lambda: streams.problems(js, settings))
+
+
 async def test_production_starts_on_three_replicas_that_sync_always(cluster: NatsCluster, bus: JetStreamBus) -> None:
-    assert await streams.problems(bus.js, production(cluster.monitors)) == []
+    assert await problems(bus.js, production(cluster.monitors)) == []
 
 
 async def stream_with(js: JetStreamContext, **change: object) -> None:
@@ -91,27 +95,23 @@ BREACHES: list[tuple[Breach, str]] = [
 @pytest.mark.parametrize(("breach", "named"), BREACHES, ids=[named for _, named in BREACHES])
 async def test_production_names_the_one_rule_that_is_broken(cluster: NatsCluster, bus: JetStreamBus, breach: Breach, named: str) -> None:
     await breach(bus.js)
-    assert await streams.problems(bus.js, production(cluster.monitors)) == [named]
+    assert await problems(bus.js, production(cluster.monitors)) == [named]
 
 
 async def test_production_wants_three_replicas_and_a_look_at_every_server_whatever_its_settings_ask_for(
     cluster: NatsCluster, bus: JetStreamBus
 ) -> None:
     one = production(cluster.monitors[:1], stream_replicas=1)
-    assert await streams.problems(bus.js, one) == [
-        "NATS_MONITOR_URLS names 1 servers, it must name all: only there they show that they sync"
-    ]
+    assert await problems(bus.js, one) == ["NATS_MONITOR_URLS names 1 servers, it must name all: only there they show that they sync"]
     await stream_with(bus.js, num_replicas=1)
-    assert "stream CLIPS: num_replicas is 1, it must be 3" in await streams.problems(bus.js, one)
+    assert "stream CLIPS: num_replicas is 1, it must be 3" in await problems(bus.js, one)
     await bus.js.delete_stream("CLIPS")  # a new one is whole sooner than one that gets its replicas back
 
 
 async def test_one_server_of_three_that_does_not_sync_always_is_named(tmp_path: Path) -> None:
     async with nats_cluster(tmp_path, sync=("always", "2m", "always")) as cluster, connected_bus(cluster.url) as bus:
-        await streams.ensure(bus.js, replicas=NODES)
-        assert await streams.problems(bus.js, production(cluster.monitors)) == [
-            f"server {cluster.monitors[1]}: sync_interval must be always"
-        ]
+        await answered(lambda: streams.ensure(bus.js, replicas=NODES))
+        assert await problems(bus.js, production(cluster.monitors)) == [f"server {cluster.monitors[1]}: sync_interval must be always"]
 
 
 async def test_a_client_that_was_told_of_one_server_goes_on_with_the_others(cluster: NatsCluster, bus: JetStreamBus) -> None:
