@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from clipstream import RateLimited, Upload
+from libs.common.runtime.embedded_home import PortClaims
 from tests.documents.blocks import ROOT, Block, blocks_of, is_shown, last_answer
 from tests.documents.conftest import Reader
 from tests.documents.n8n import Run, Stopped
@@ -137,11 +138,11 @@ async def test_a_receiver_fetches_the_clip_that_it_is_told_of_and_believes_nobod
     [clip] = (reader.folder / "clips").iterdir()
     assert b"ftyp" in clip.read_bytes()[:12]
     _, start, until_it_listens, *_ = RECEIVER.text.splitlines()
+    claims = PortClaims()  # the first receiver may still be ending: it would take the call, and reset it
     forged = """curl -s -o out/nothing -w '%{http_code}' http://127.0.0.1:$PORT/ -d '{"type": "job.done", "data": {"id": "x"}}'"""
-    answered = await reader.types(
-        f"{start}\n{until_it_listens}\n{forged}", WEBHOOK_SECRET="whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", **given
-    )
-    assert answered == "401"
+    other = {"PORT": str(claims.claim_any()), "WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
+    assert await reader.types(f"{start}\n{until_it_listens}\n{forged}", **other) == "401"
+    claims.close()
 
 
 async def test_a_nightly_clip_that_is_asked_for_again_is_one_job(reader: Reader, system: System) -> None:
